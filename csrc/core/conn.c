@@ -1,0 +1,39 @@
+/*
+** conn.c: the state that the engine keeps for each connection, and the close hook. Included by engine.c.
+**
+** The state lives from the first line of the open, before any other thread can see the connection, to the last line of
+** the close. In between, the connection's mutex guards it.
+*/
+
+static int lsc_conn_new(sqlite3 *db){
+  db->pLsc = sqlite3MallocZero(sizeof(LscConn));
+  return db->pLsc ? SQLITE_OK : SQLITE_NOMEM_BKPT;
+}
+
+static void lsc_conn_free(sqlite3 *db){
+  sqlite3_free(db->pLsc);
+  db->pLsc = 0;
+}
+
+/* Called at the start of every close, also of one that will be refused as busy. */
+static void lsc_close_hook(sqlite3 *db){
+  LscConn *p = db->pLsc;
+  assert( sqlite3_mutex_held(db->mutex) );
+  if( p && p->xClose ) p->xClose(p->pCloseArg, db);
+}
+
+void *libsql_close_hook(sqlite3 *db, void (*xClose)(void *pArg, sqlite3 *db), void *pArg){
+  void *pOld = 0;
+  if( !sqlite3SafetyCheckOk(db) ){
+    (void)SQLITE_MISUSE_BKPT;
+    return 0;
+  }
+  sqlite3_mutex_enter(db->mutex);
+  if( db->pLsc ){
+    pOld = db->pLsc->pCloseArg;
+    db->pLsc->xClose = xClose;
+    db->pLsc->pCloseArg = pArg;
+  }
+  sqlite3_mutex_leave(db->mutex);
+  return pOld;
+}

@@ -1,0 +1,252 @@
+/*
+** row.c: whole-row access to prepared statements (see lsc.h). Included by engine.c.
+**
+** Owns the row and batch buffers of lsc_stmt and lsc_batch. A row's text and blobs point into the statement's result
+** registers, which stay put until the next step or reset. A batch keeps its own copies in one fixed heap of
+** LSC_BATCH_HEAP bytes, so a pointer into it never moves while the batch is in use.
+*/
+
+static int lscLoadRow(lsc_stmt *s){
+  Vdbe *v = (Vdbe*)s->st;
+  int n = v->nResColumn;
+  int i;
+
+  if( n>s->n_alloc ){
+    lsc_cell *row = sqlite3_realloc64(s->row, sizeof(lsc_cell)*(sqlite3_uint64)n);
+    if( row==0 ) return SQLITE_NOMEM;
+    s->row = row;
+    s->n_alloc = n;
+  }
+  s->n_col = n;
+  for(i=0; i<n; i++){
+    sqlite3_value *p = &v->pResultRow[i];
+    lsc_cell *c = &s->row[i];
+    c->type = sqlite3_value_type(p);
+    switch( c->type ){
+      case SQLITE_INTEGER:
+        c->u.i = sqlite3_value_int64(p);
+        break;
+      case SQLITE_FLOAT:
+        c->u.r = sqlite3_value_double(p);
+        break;
+      case SQLITE_TEXT:
+        c->u.z = sqlite3_value_text(p);
+        c->n = sqlite3_value_bytes(p);
+        if( c->u.z==0 ) return SQLITE_NOMEM;
+        break;
+      case SQLITE_BLOB:
+        c->u.z = sqlite3_value_blob(p);
+        c->n = sqlite3_value_bytes(p);
+        if( c->u.z==0 && c->n>0 ) return SQLITE_NOMEM;
+        break;
+    }
+  }
+  return SQLITE_OK;
+}
+
+int lsc_step(lsc_stmt *s){
+  int rc = sqlite3_step(s->st);
+  if( rc==SQLITE_ROW ){
+    int rc2 = lscLoadRow(s);
+    if( rc2==SQLITE_OK ) return SQLITE_ROW;
+    sqlite3_reset(s->st);
+    sqlite3_mutex_enter(((Vdbe*)s->st)->db->mutex);
+    sqlite3Error(((Vdbe*)s->st)->db, rc2);
+    sqlite3_mutex_leave(((Vdbe*)s->st)->db->mutex);
+    return rc2;
+  }else{
+    int rc2 = sqlite3_reset(s->st);
+    return rc2!=SQLITE_OK ? rc2 : rc;
+  }
+}
+
+int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n){
+  Vdbe *v = (Vdbe*)s->st;
+  sqlite3 *db = v->db;
+  int rc = SQLITE_OK;
+  int i;
+
+  sqlite3_mutex_enter(db->mutex);
+  if( v->expmask!=0 || v->eVdbeState!=VDBE_READY_STATE || n>v->nVar || ENC(db)!=SQLITE_UTF8 ){
+    /* A value may decide the plan, or text must be converted: the public calls know what to do. */
+    for(i=0; i<n && rc==SQLITE_OK; i++){
+      const lsc_cell *c = &param[i];
+      switch( c->type ){
+        case SQLITE_INTEGER: rc = sqlite3_bind_int64(s->st, i+1, c->u.i); break;
+        case SQLITE_FLOAT: rc = sqlite3_bind_double(s->st, i+1, c->u.r); break;
+        case SQLITE_TEXT: rc = sqlite3_bind_text(s->st, i+1, c->u.z, c->n, SQLITE_STATIC); break;
+        case SQLITE_BLOB: rc = sqlite3_bind_blob(s->st, i+1, c->u.z, c->n, SQLITE_STATIC); break;
+        default: rc = sqlite3_bind_null(s->st, i+1); break;
+      }
+    }
+  }else{
+    for(i=0; i<n && rc==SQLITE_OK; i++){
+      const lsc_cell *c = &param[i];
+      Mem *m = &v->aVar[i];
+      switch( c->type ){
+        case SQLITE_INTEGER: sqlite3VdbeMemSetInt64(m, c->u.i); break;
+        case SQLITE_FLOAT: sqlite3VdbeMemSetDouble(m, c->u.r); break;
+        case SQLITE_TEXT:
+          rc = sqlite3VdbeMemSetStr(m, c->u.z, c->n, SQLITE_UTF8, SQLITE_STATIC);
+          break;
+        case SQLITE_BLOB:
+          rc = sqlite3VdbeMemSetStr(m, c->u.z, c->n, 0, SQLITE_STATIC);
+          if( rc==SQLITE_OK ) m->enc = SQLITE_UTF8;
+          break;
+        default: sqlite3VdbeMemSetNull(m); break;
+      }
+    }
+    if( rc!=SQLITE_OK ){
+      sqlite3Error(db, rc);
+      rc = sqlite3ApiExit(db, rc);
+    }
+  }
+  sqlite3_mutex_leave(db->mutex);
+  return rc;
+}
+
+int lsc_release(lsc_stmt *s){
+  Vdbe *v = (Vdbe*)s->st;
+  int rc;
+  int i;
+
+  if( v==0 ) return SQLITE_OK;
+  rc = v->eVdbeState==VDBE_READY_STATE ? SQLITE_OK : sqlite3_reset(s->st);
+  for(i=0; i<v->nVar; i++){
+    if( v->aVar[i].flags & MEM_Static ) v->aVar[i].flags = MEM_Null;
+  }
+  return rc;
+}
+
+int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes){
+  int rc = SQLITE_DONE;
+  int i;
+
+  *changes = 0;
+  for(i=0; i<n_row; i++){
+    if( n_col>0 ){
+      rc = lsc_bind(s, param, n_col);
+      if( rc!=SQLITE_OK ) break;
+      param += n_col;
+    }
+    rc = sqlite3_step(s->st);
+    if( rc==SQLITE_ROW ) rc = SQLITE_DONE;
+    {
+      int rc2 = sqlite3_reset(s->st);
+      if( rc2!=SQLITE_OK ) rc = rc2;
+    }
+    if( rc!=SQLITE_DONE ) break;
+    *changes += sqlite3_changes64(((Vdbe*)s->st)->db);
+  }
+  *done = i;
+  return rc;
+}
+
+int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row){
+  int n_col = s->n_col;
+  int used = 0;
+  int rc;
+
+  b->n_row = 0;
+  if( b->cell==0 ){
+    b->cell = sqlite3_malloc64(sizeof(lsc_cell)*LSC_BATCH_CELLS);
+    b->heap = sqlite3_malloc64(LSC_BATCH_HEAP);
+  }
+  if( max_row>LSC_BATCH_ROWS ) max_row = LSC_BATCH_ROWS;
+  if( n_col>0 && max_row>LSC_BATCH_CELLS/n_col ) max_row = LSC_BATCH_CELLS/n_col;
+  rc = lsc_step(s);
+  if( b->cell==0 || b->heap==0 ) return rc;
+  while( rc==SQLITE_ROW && b->n_row+1<max_row ){
+    lsc_cell *out = &b->cell[b->n_row*n_col];
+    int start = used;
+    int i;
+    for(i=0; i<n_col; i++){
+      out[i] = s->row[i];
+      if( out[i].type==SQLITE_TEXT || out[i].type==SQLITE_BLOB ){
+        if( out[i].n>LSC_BATCH_HEAP-used ){
+          used = start;
+          return SQLITE_ROW;
+        }
+        if( out[i].n>0 ) memcpy(&b->heap[used], out[i].u.z, (size_t)out[i].n);
+        out[i].u.z = &b->heap[used];
+        used += out[i].n;
+      }
+    }
+    b->n_row++;
+    rc = lsc_step(s);
+  }
+  return rc;
+}
+
+void lsc_batch_free(lsc_batch *b){
+  sqlite3_free(b->cell);
+  sqlite3_free(b->heap);
+  memset(b, 0, sizeof(*b));
+}
+
+int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail){
+  const char *end = sql;
+  int rc = sqlite3_prepare_v3(db, sql, n, flags, &s->st, &end);
+  *tail = (int)(end - sql);
+  return rc;
+}
+
+void lsc_finalize(lsc_stmt *s){
+  sqlite3_stmt *st = s->st;
+  s->st = 0;
+  if( s->link ){
+    *s->link = s->next;
+    if( s->next ) s->next->link = s->link;
+    s->link = 0;
+    s->next = 0;
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(s->row);
+  s->row = 0;
+  s->n_alloc = s->n_col = 0;
+}
+
+int lsc_script(sqlite3 *db, const char *sql){
+  int rc = SQLITE_OK;
+
+  while( rc==SQLITE_OK && *sql ){
+    sqlite3_stmt *st = 0;
+    rc = sqlite3_prepare_v2(db, sql, -1, &st, &sql);
+    if( rc==SQLITE_OK && st ){
+      do{ rc = sqlite3_step(st); }while( rc==SQLITE_ROW );
+      rc = sqlite3_finalize(st);
+    }
+  }
+  return rc;
+}
+
+/* Skip blanks and comments. */
+static const char *lscSkipBlank(const char *z){
+  for(;;){
+    if( sqlite3Isspace(*z) ){
+      z++;
+    }else if( z[0]=='-' && z[1]=='-' ){
+      while( *z && *z!='\n' ) z++;
+    }else if( z[0]=='/' && z[1]=='*' ){
+      const char *end = strstr(z+2, "*/");
+      if( end==0 ) return z + strlen(z);
+      z = end+2;
+    }else{
+      return z;
+    }
+  }
+}
+
+int lsc_is_blank(const char *sql){
+  return *lscSkipBlank(sql)==0;
+}
+
+int lsc_is_dml(const char *sql){
+  static const char *const aVerb[] = { "insert", "update", "delete", "replace" };
+  size_t i;
+  sql = lscSkipBlank(sql);
+  for(i=0; i<sizeof(aVerb)/sizeof(aVerb[0]); i++){
+    if( sqlite3_strnicmp(sql, aVerb[i], (int)strlen(aVerb[i]))==0 ) return 1;
+  }
+  return 0;
+}

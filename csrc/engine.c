@@ -1,0 +1,13 @@
+/*
+** engine.c: the one translation unit of the engine: the patched amalgamation, then our additions, which so can call
+** SQLite's static functions and see its structures. The only file that includes a .c file.
+*/
+#include "sqlite3.c"
+
+#include "libsql.h"
+#include "lsc.h"
+#include "source_id.gen.h"
+
+#include "core/conn.c"
+#include "core/process.c"
+#include "core/row.c"

@@ -1,0 +1,86 @@
+/*
+** lsc.h: what the Python module asks of the engine beyond SQLite's public interface: whole-row calls, so that one call
+** without the GIL does what would be a dozen. They read statement internals directly instead of taking the connection
+** mutex once per value; each function takes it once where it is needed.
+**
+** Locks: none of these may be called by two threads for the same lsc_stmt at once (the module's cursor lock sees to
+** it). Two statements of one connection may run in two threads: the connection mutex serialises them.
+*/
+#ifndef LSC_H
+#define LSC_H
+
+#include <stddef.h>
+#include "sqlite3.h"
+
+/* One value: of a result row, or of a parameter. `type` is SQLITE_INTEGER ... SQLITE_NULL. */
+typedef struct lsc_cell {
+  union {
+    sqlite3_int64 i;
+    double r;
+    const void *z;            /* borrowed: a row's until the next step, a parameter's until lsc_release() */
+  } u;
+  int n;                      /* bytes at z */
+  int type;
+} lsc_cell;
+
+/* A prepared statement with its current row. Zero it before lsc_prepare(). */
+typedef struct lsc_stmt {
+  sqlite3_stmt *st;           /* owned; NULL for a text without a statement */
+  lsc_cell *row;              /* owned; the current row after a step returned SQLITE_ROW */
+  int n_col;                  /* values in row */
+  int n_alloc;                /* room in row */
+  struct lsc_stmt *next;      /* the connection's other statements, kept by the module under the GIL */
+  struct lsc_stmt **link;     /* the pointer that points here, or NULL */
+} lsc_stmt;
+
+/* Rows copied out of a statement by lsc_fetch(). Zero it before first use. */
+typedef struct lsc_batch {
+  lsc_cell *cell;             /* owned; n_row * n_col values, their text and blobs in heap */
+  unsigned char *heap;        /* owned */
+  int n_row;
+} lsc_batch;
+
+enum { LSC_BATCH_ROWS = 64, LSC_BATCH_CELLS = 2048, LSC_BATCH_HEAP = 32768 };
+
+int lsc_initialize(void);
+
+/* Compile the first statement of sql[0..n). *tail receives the number of bytes used. */
+int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail);
+
+/* Whether the text begins, behind blanks and comments, with INSERT, UPDATE, DELETE or REPLACE. */
+int lsc_is_dml(const char *sql);
+
+/* Whether sql holds nothing but blanks and comments. */
+int lsc_is_blank(const char *sql);
+
+/* Bind n values to parameters 1..n. Text and blobs are not copied: they must live until lsc_release(). */
+int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n);
+
+/* Step once. SQLITE_ROW: s->row is filled. Anything else: the statement has been reset, and the code is the one that
+** step or reset gave. */
+int lsc_step(lsc_stmt *s);
+
+/* Reset and forget borrowed parameters. */
+int lsc_release(lsc_stmt *s);
+
+/* Step up to max_row times, copying each row but the last, which stays in s->row. Stops early, with SQLITE_ROW, when
+** the batch is full. Returns the last step's code. */
+int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row);
+void lsc_batch_free(lsc_batch *b);
+
+/* Bind, step and reset once for each of n_row rows of n_col parameters. *done counts the rows that succeeded, *changes the rows they changed. */
+int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes);
+
+/* Run every statement of a script, discarding rows. */
+int lsc_script(sqlite3 *db, const char *sql);
+
+/* Finalize and free what s owns; unlinks it. Safe to repeat. */
+void lsc_finalize(lsc_stmt *s);
+
+/* Counts the forks that lie between the process that loaded the engine and this one. */
+int lsc_fork_count(void);
+
+/* Whether any of the connection's databases is a file. */
+int lsc_has_file(sqlite3 *db);
+
+#endif

@@ -1,0 +1,83 @@
+"""A small shell: `python -m libsql_core [filename] [sql]`, as `python -m sqlite3`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from code import InteractiveConsole
+from collections.abc import Sequence
+from textwrap import dedent
+
+import libsql_core as sqlite3
+
+
+def _execute(connection: sqlite3.Connection, sql: str) -> bool:
+    """Run one statement and print its rows; False, with the error on stderr, if it fails."""
+    try:
+        for row in connection.execute(sql):
+            print(row)
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", None)
+        kind = type(error).__name__ + (f" ({name})" if name else "")
+        print(f"{kind}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+class Shell(InteractiveConsole):
+    """Reads statements up to their semicolon, and commands that begin with a dot."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def runsource(self, source: str, filename: str = "<input>", symbol: str = "single") -> bool:
+        if source in (".help", ".quit", ".version"):
+            if source == ".quit":
+                sys.exit(0)
+            print(sqlite3.sqlite_version if source == ".version" else "Enter SQL code and press enter.")
+        elif not sqlite3.complete_statement(source):
+            return True
+        else:
+            _execute(self._connection, source)
+        return False
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, or 1 if the statement or the file failed."""
+    name = "sqlite3" if sys.modules.get("sqlite3") is sqlite3 else "libsql_core"
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description="Runs SQL on a database.")
+    parser.add_argument(
+        "filename", nargs="?", default=":memory:",
+        help="database to open, made if it does not exist (default: %(default)r)",
+    )
+    parser.add_argument("sql", nargs="?", help="a statement to run; its rows go to stdout")
+    parser.add_argument(
+        "-v", "--version", action="version", version=f"SQLite version {sqlite3.sqlite_version}",
+        help="print the version of SQLite and exit",
+    )
+    options = parser.parse_args(args)
+    database = "a transient in-memory database" if options.filename == ":memory:" else repr(options.filename)
+    try:
+        connection = sqlite3.connect(options.filename, isolation_level=None)
+    except sqlite3.Error as error:
+        sys.exit(f"{type(error).__name__}: {error}: {options.filename!r}")
+    try:
+        if options.sql is not None:
+            sys.exit(0 if _execute(connection, options.sql) else 1)
+        banner = dedent(f"""
+            libsql_core shell, running on SQLite version {sqlite3.sqlite_version}
+            Connected to {database}
+
+            Each command will be run using execute() on the cursor.
+            Type ".help" for more information; type ".quit" or CTRL-D to quit.
+        """).strip()
+        sys.ps1, sys.ps2 = "sqlite> ", "    ... "
+        Shell(connection).interact(banner, exitmsg="")
+        sys.exit(0)
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+# Layouts of the extension's classes, and the rules that hold between them.
+#
+# GIL: `Connection.running` counts calls into SQLite for which the GIL was released. It changes only under the GIL.
+# While it is zero nobody holds the connection's mutex, so a short call may take that mutex without releasing the GIL;
+# while it is not, such a call must release the GIL first, or it could wait for a thread that waits for the GIL.
+# Closing while it is not zero is put off until the last such call returns.
+from libsql_core._pyx.c_api cimport *
+
+
+cdef class Columns:
+    cdef tuple description      # 7-tuples, as Cursor.description
+    cdef tuple names            # interned
+    cdef bint distinct          # no two names are equal when case is ignored
+
+
+cdef class Statement:
+    cdef lsc_stmt s
+    cdef str sql
+    cdef bint is_dml
+    cdef bint readonly
+    cdef bint has_names         # at least one parameter has a name
+    cdef bint in_use            # a cursor runs it
+    cdef int n_param
+    cdef lsc_cell *params       # n_param cells
+    cdef object bound           # keeps alive what params points into
+    cdef Columns columns        # of the last run; None if it has no columns
+    cdef int n_prepare          # SQLite's count of re-preparations when columns was made
+    cdef Statement older, newer    # neighbours in the cache, by last use
+    cdef int fork_id
+
+
+cdef class Connection:
+    cdef sqlite3 *db
+    cdef lsc_stmt *stmts        # all statements of this connection
+    cdef dict cache             # SQL text -> Statement
+    cdef Py_ssize_t cache_size
+    cdef Statement oldest, newest
+    cdef Statement begin_stmt, commit_stmt, rollback_stmt
+    cdef public object row_factory
+    cdef public object text_factory
+    cdef object _isolation_level
+    cdef str begin_sql          # None: no implicit transactions
+    cdef int _autocommit        # -1: legacy control
+    cdef int detect_types
+    cdef bint check_same_thread
+    cdef unsigned long thread_id
+    cdef int fork_id
+    cdef bint initialized
+    cdef bint closing
+    cdef int running
+    cdef unsigned rollbacks     # counts rollbacks, for the running interpreter's rules
+    cdef list blobs             # weak references
+    cdef object authorizer, progress, trace
+    cdef object __weakref__
+
+
+cdef class Cursor:
+    cdef Connection _connection
+    cdef Statement stmt         # with a current row; None when there are no more
+    cdef Columns columns
+    cdef list converters        # one for each column, or None
+    cdef int _arraysize
+    cdef public object row_factory
+    cdef bint has_rowid
+    cdef sqlite3_int64 rowid
+    cdef long long _rowcount
+    cdef bint initialized
+    cdef bint closed
+    cdef bint locked
+    cdef unsigned rollbacks
+    cdef object __weakref__
+
+
+cdef class Row:
+    cdef tuple data
+    cdef Columns columns
+
+
+cdef class Blob:
+    cdef Connection connection
+    cdef sqlite3_blob *handle
+    cdef int offset
+    cdef object __weakref__

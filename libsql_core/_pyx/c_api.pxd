@@ -1,0 +1,171 @@
+# The C side: SQLite's public interface and lsc.h. Declarations only, all callable without the GIL.
+
+cdef extern from "sqlite3.h" nogil:
+    ctypedef long long sqlite3_int64
+    ctypedef unsigned long long sqlite3_uint64
+    ctypedef struct sqlite3:
+        pass
+    ctypedef struct sqlite3_stmt:
+        pass
+    ctypedef struct sqlite3_value:
+        pass
+    ctypedef struct sqlite3_context:
+        pass
+    ctypedef struct sqlite3_blob:
+        pass
+    ctypedef struct sqlite3_backup:
+        pass
+    ctypedef void (*sqlite3_destructor_type)(void *) noexcept nogil
+
+    int SQLITE_OK, SQLITE_ROW, SQLITE_DONE, SQLITE_ERROR, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
+    int SQLITE_ABORT, SQLITE_MISUSE, SQLITE_TOOBIG, SQLITE_DENY, SQLITE_NOTFOUND
+    int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
+    int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
+    int SQLITE_UTF8, SQLITE_DETERMINISTIC
+    int SQLITE_LIMIT_LENGTH, SQLITE_LIMIT_SQL_LENGTH
+    int SQLITE_STMTSTATUS_REPREPARE
+    int SQLITE_TRACE_STMT
+    unsigned SQLITE_PREPARE_PERSISTENT
+    unsigned SQLITE_SERIALIZE_NOCOPY
+    unsigned SQLITE_DESERIALIZE_FREEONCLOSE, SQLITE_DESERIALIZE_RESIZEABLE
+    sqlite3_destructor_type SQLITE_STATIC, SQLITE_TRANSIENT
+
+    const char *sqlite3_libversion()
+    int sqlite3_threadsafe()
+    int sqlite3_enable_shared_cache(int on)
+    int sqlite3_open_v2(const char *filename, sqlite3 **db, int flags, const char *vfs)
+    int sqlite3_close_v2(sqlite3 *db)
+    int sqlite3_busy_timeout(sqlite3 *db, int ms)
+    int sqlite3_errcode(sqlite3 *db)
+    int sqlite3_extended_errcode(sqlite3 *db)
+    const char *sqlite3_errmsg(sqlite3 *db)
+    const char *sqlite3_errstr(int rc)
+    int sqlite3_get_autocommit(sqlite3 *db)
+    int sqlite3_total_changes(sqlite3 *db)
+    int sqlite3_changes(sqlite3 *db)
+    sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *db)
+    void sqlite3_interrupt(sqlite3 *db)
+    int sqlite3_complete(const char *sql)
+    int sqlite3_limit(sqlite3 *db, int category, int value)
+    int sqlite3_db_config(sqlite3 *db, int op, ...)
+    int sqlite3_enable_load_extension(sqlite3 *db, int on)
+    int sqlite3_load_extension(sqlite3 *db, const char *path, const char *entry, char **errmsg)
+    void sqlite3_free(void *p)
+    void *sqlite3_malloc64(sqlite3_uint64 n)
+
+    int sqlite3_stmt_readonly(sqlite3_stmt *stmt)
+    int sqlite3_stmt_status(sqlite3_stmt *stmt, int op, int reset)
+    int sqlite3_column_count(sqlite3_stmt *stmt)
+    const void *sqlite3_column_blob(sqlite3_stmt *stmt, int i)
+    int sqlite3_column_bytes(sqlite3_stmt *stmt, int i)
+    const char *sqlite3_sql(sqlite3_stmt *stmt)
+    sqlite3 *sqlite3_db_handle(sqlite3_stmt *stmt)
+    const char *sqlite3_column_name(sqlite3_stmt *stmt, int i)
+    const char *sqlite3_column_decltype(sqlite3_stmt *stmt, int i)
+    int sqlite3_bind_parameter_count(sqlite3_stmt *stmt)
+    const char *sqlite3_bind_parameter_name(sqlite3_stmt *stmt, int i)
+    char *sqlite3_expanded_sql(sqlite3_stmt *stmt)
+
+    void *sqlite3_user_data(sqlite3_context *ctx)
+    void *sqlite3_aggregate_context(sqlite3_context *ctx, int n)
+    sqlite3 *sqlite3_context_db_handle(sqlite3_context *ctx)
+    int sqlite3_value_type(sqlite3_value *value)
+    sqlite3_int64 sqlite3_value_int64(sqlite3_value *value)
+    double sqlite3_value_double(sqlite3_value *value)
+    const unsigned char *sqlite3_value_text(sqlite3_value *value)
+    const void *sqlite3_value_blob(sqlite3_value *value)
+    int sqlite3_value_bytes(sqlite3_value *value)
+    void sqlite3_result_null(sqlite3_context *ctx)
+    void sqlite3_result_int64(sqlite3_context *ctx, sqlite3_int64 value)
+    void sqlite3_result_double(sqlite3_context *ctx, double value)
+    void sqlite3_result_text(sqlite3_context *ctx, const char *z, int n, sqlite3_destructor_type free)
+    void sqlite3_result_blob(sqlite3_context *ctx, const void *z, int n, sqlite3_destructor_type free)
+    void sqlite3_result_error(sqlite3_context *ctx, const char *z, int n)
+    void sqlite3_result_error_nomem(sqlite3_context *ctx)
+    void sqlite3_result_error_toobig(sqlite3_context *ctx)
+
+    int sqlite3_create_function_v2(
+        sqlite3 *db, const char *name, int n_arg, int flags, void *data,
+        void (*call)(sqlite3_context *, int, sqlite3_value **) noexcept nogil,
+        void (*step)(sqlite3_context *, int, sqlite3_value **) noexcept nogil,
+        void (*final)(sqlite3_context *) noexcept nogil,
+        void (*destroy)(void *) noexcept nogil)
+    int sqlite3_create_window_function(
+        sqlite3 *db, const char *name, int n_arg, int flags, void *data,
+        void (*step)(sqlite3_context *, int, sqlite3_value **) noexcept nogil,
+        void (*final)(sqlite3_context *) noexcept nogil,
+        void (*value)(sqlite3_context *) noexcept nogil,
+        void (*inverse)(sqlite3_context *, int, sqlite3_value **) noexcept nogil,
+        void (*destroy)(void *) noexcept nogil)
+    int sqlite3_create_collation_v2(
+        sqlite3 *db, const char *name, int flags, void *data,
+        int (*compare)(void *, int, const void *, int, const void *) noexcept nogil,
+        void (*destroy)(void *) noexcept nogil)
+    int sqlite3_set_authorizer(
+        sqlite3 *db,
+        int (*authorize)(void *, int, const char *, const char *, const char *, const char *) noexcept nogil,
+        void *data)
+    void sqlite3_progress_handler(sqlite3 *db, int n, int (*progress)(void *) noexcept nogil, void *data)
+    int sqlite3_trace_v2(
+        sqlite3 *db, unsigned mask, int (*trace)(unsigned, void *, void *, void *) noexcept nogil, void *data)
+
+    int sqlite3_blob_open(
+        sqlite3 *db, const char *schema, const char *table, const char *column, sqlite3_int64 rowid,
+        int flags, sqlite3_blob **blob)
+    int sqlite3_blob_close(sqlite3_blob *blob)
+    int sqlite3_blob_bytes(sqlite3_blob *blob)
+    int sqlite3_blob_read(sqlite3_blob *blob, void *out, int n, int offset)
+    int sqlite3_blob_write(sqlite3_blob *blob, const void *data, int n, int offset)
+
+    sqlite3_backup *sqlite3_backup_init(sqlite3 *to, const char *to_name, sqlite3 *db, const char *name)
+    int sqlite3_backup_step(sqlite3_backup *backup, int n)
+    int sqlite3_backup_finish(sqlite3_backup *backup)
+    int sqlite3_backup_remaining(sqlite3_backup *backup)
+    int sqlite3_backup_pagecount(sqlite3_backup *backup)
+    int sqlite3_sleep(int ms)
+
+    unsigned char *sqlite3_serialize(sqlite3 *db, const char *schema, sqlite3_int64 *n, unsigned flags)
+    int sqlite3_deserialize(
+        sqlite3 *db, const char *schema, unsigned char *data, sqlite3_int64 n, sqlite3_int64 room, unsigned flags)
+
+
+cdef extern from "lsc.h" nogil:
+    ctypedef union lsc_cell_u:
+        sqlite3_int64 i
+        double r
+        const void *z
+    ctypedef struct lsc_cell:
+        lsc_cell_u u
+        int n
+        int type
+    ctypedef struct lsc_stmt:
+        sqlite3_stmt *st
+        lsc_cell *row
+        int n_col
+        lsc_stmt *next
+        lsc_stmt **link
+    ctypedef struct lsc_batch:
+        lsc_cell *cell
+        unsigned char *heap
+        int n_row
+    int LSC_BATCH_ROWS, LSC_BATCH_CELLS
+
+    int lsc_initialize()
+    int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail)
+    int lsc_is_dml(const char *sql)
+    int lsc_is_blank(const char *sql)
+    int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n)
+    int lsc_step(lsc_stmt *s)
+    int lsc_release(lsc_stmt *s)
+    int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row)
+    void lsc_batch_free(lsc_batch *b)
+    int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes)
+    int lsc_script(sqlite3 *db, const char *sql)
+    void lsc_finalize(lsc_stmt *s)
+    int lsc_fork_count()
+    int lsc_has_file(sqlite3 *db)
+
+
+cdef extern from "libsql.h" nogil:
+    const char *libsql_libversion()
+    const char *libsql_sourceid()

@@ -1,0 +1,226 @@
+# Rows: from SQLite's cells to Python objects. Loops here look up no attribute and no dict.
+
+cdef inline PyObject *plain_cell(const lsc_cell *cell) noexcept:
+    """A value under the default text_factory; NULL with an exception set if that fails."""
+    cdef int t = cell.type
+    if t == SQLITE_INTEGER:
+        return PyLong_FromLongLong(cell.u.i)
+    if t == SQLITE_TEXT:
+        return PyUnicode_DecodeUTF8(<const char *>cell.u.z, cell.n, NULL)
+    if t == SQLITE_FLOAT:
+        return PyFloat_FromDouble(cell.u.r)
+    if t == SQLITE_BLOB:
+        return raw_bytes(<const char *>cell.u.z, cell.n)
+    return new_none()
+
+
+cdef inline object take(PyObject *made):
+    """The object of a new reference, or its exception."""
+    if made is NULL:
+        raise_pending()
+    cdef object value = <object>made
+    Py_DECREF(value)
+    return value
+
+
+cdef inline tuple plain_row(const lsc_cell *cell, int n):
+    """A row of values under the default text_factory. Nothing in it can be part of a cycle, so the garbage
+    collector is told to leave it alone: that is what makes large results cheap."""
+    cdef PyObject *row = PyTuple_New(n)
+    cdef PyObject *value
+    cdef int i
+    if row is NULL:
+        raise_pending()
+    for i in range(n):
+        value = plain_cell(&cell[i])
+        if value is NULL:
+            Py_XDECREF(row)
+            raise_pending()
+        PyTuple_SET_ITEM(row, i, value)
+    PyObject_GC_UnTrack(row)
+    return <tuple>take(row)
+
+
+cdef object text_error(Columns columns, int i, const lsc_cell *cell):
+    cdef bytes text = (b"Could not decode to UTF-8 column '%s' with text '%s'" % (
+        columns.names[i].encode("utf-8", "replace"),
+        PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n).split(b"\0", 1)[0]))
+    return OperationalError(text[:198].decode("ascii", "replace"))
+
+
+cdef object cell_value(Connection con, Columns columns, int i, const lsc_cell *cell):
+    """A value under the connection's text_factory."""
+    cdef object factory
+    if cell.type != SQLITE_TEXT:
+        return take(plain_cell(cell))
+    factory = con.text_factory
+    if factory is str:
+        try:
+            return take(plain_cell(cell))
+        except UnicodeDecodeError:
+            raise text_error(columns, i, cell) from None
+    if factory is bytes:
+        return PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n)
+    if factory is bytearray:
+        return PyByteArray_FromStringAndSize(<const char *>cell.u.z, cell.n)
+    return factory(PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n))
+
+
+cdef tuple slow_row(Cursor cur, const lsc_cell *cell, int n):
+    """A row with converters, a text_factory of the user's, or text that is not UTF-8."""
+    cdef list values = [None] * n
+    cdef object converter
+    cdef int i
+    for i in range(n):
+        converter = cur.converters[i] if cur.converters is not None and i < len(cur.converters) else None
+        if converter is None:
+            values[i] = cell_value(cur._connection, cur.columns, i, &cell[i])
+        elif cell[i].type != SQLITE_NULL:
+            # As in the standard library, what is empty converts to None.
+            raw = cell_bytes(&cell[i], cur.stmt.s.st, i)
+            values[i] = None if raw is None else converter(raw)
+    return tuple(values)
+
+
+cdef bytes cell_bytes(const lsc_cell *cell, sqlite3_stmt *st, int i):
+    """What a converter is given: the value as SQLite casts it to a blob."""
+    cdef const void *z
+    if cell.type == SQLITE_TEXT or cell.type == SQLITE_BLOB:
+        return PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n) if cell.n else None
+    z = sqlite3_column_blob(st, i)
+    if z is NULL:
+        raise MemoryError()
+    return PyBytes_FromStringAndSize(<const char *>z, sqlite3_column_bytes(st, i))
+
+
+cdef inline tuple current_row(Cursor cur, const lsc_cell *cell, int n):
+    """The values of a row, before row_factory."""
+    if cur.converters is None and cur._connection.text_factory is str:
+        try:
+            return plain_row(cell, n)
+        except UnicodeDecodeError:
+            pass
+    return slow_row(cur, cell, n)
+
+
+cdef inline object factory_row(Cursor cur, tuple data):
+    cdef object factory = cur.row_factory
+    if factory is None:
+        return data
+    if factory is Row:
+        return make_row(cur.columns, data)
+    return factory(cur, data)
+
+
+cdef int advance(Cursor cur) except -1:
+    """Step behind the current row; at the end, or on an error, the cursor lets go of its statement."""
+    cdef Statement stmt = cur.stmt
+    cdef Connection con = cur._connection
+    cdef int rc
+    cur.locked = True
+    con.running += 1
+    leave_python()
+    rc = lsc_step(&stmt.s)
+    enter_python()
+    cur.locked = False
+    if rc == SQLITE_ROW:
+        leave(con)
+    else:
+        end_rows(cur, con, stmt, rc)
+    return 0
+
+
+cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
+    """What follows the last step of a result. Ends the run that the step was."""
+    cur.stmt = None
+    try:
+        if con.closing:
+            check_open(con)
+        elif rc != SQLITE_DONE:
+            raise_db(sqlite3_db_handle(stmt.s.st))
+        elif stmt.is_dml:
+            cur._rowcount = sqlite3_changes(sqlite3_db_handle(stmt.s.st))
+    finally:
+        leave(con)
+        finish_statement(con, stmt)
+    return 0
+
+
+cdef object NO_ROW = object()
+
+
+cdef object next_row(Cursor cur):
+    """The current row, and a step to the next; NO_ROW when there are no more."""
+    cdef Statement stmt
+    cdef tuple data
+    check_cursor(cur)
+    stmt = cur.stmt
+    if stmt is None:
+        return NO_ROW
+    check_rollback(cur)
+    cur.locked = True
+    try:
+        data = current_row(cur, stmt.s.row, stmt.s.n_col)
+    finally:
+        cur.locked = False
+    if cur.stmt is stmt:
+        advance(cur)
+    return factory_row(cur, data)
+
+
+cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
+    """Append up to limit rows (all if it is not positive) to rows."""
+    cdef Connection con = cur._connection
+    cdef Statement stmt
+    cdef lsc_batch batch
+    cdef tuple data
+    cdef object row
+    cdef int rc, n_col, i, want
+
+    check_cursor(cur)
+    if cur.stmt is None:
+        return 0
+    check_rollback(cur)
+    if (cur.converters is not None or (cur.row_factory is not None and cur.row_factory is not Row)
+            or con.text_factory is not str):
+        while True:
+            row = next_row(cur)
+            if row is NO_ROW:
+                break
+            rows.append(row)
+            if limit > 0 and len(rows) >= limit:
+                break
+        return 0
+
+    # Between these rows no Python code runs, so many are stepped through in one go.
+    stmt = cur.stmt
+    batch.cell = NULL
+    batch.heap = NULL
+    cur.locked = True
+    try:
+        while True:
+            n_col = stmt.s.n_col
+            rows.append(factory_row(cur, current_row(cur, stmt.s.row, n_col)))
+            want = LSC_BATCH_ROWS
+            if limit > 0 and limit - <Py_ssize_t>len(rows) + 1 < want:
+                want = <int>(limit - <Py_ssize_t>len(rows)) + 1
+            con.running += 1
+            leave_python()
+            rc = lsc_fetch(&stmt.s, &batch, want)
+            enter_python()
+            try:
+                for i in range(batch.n_row):
+                    rows.append(factory_row(cur, current_row(cur, &batch.cell[i * n_col], n_col)))
+            except BaseException:
+                leave(con)
+                raise
+            if rc != SQLITE_ROW:
+                end_rows(cur, con, stmt, rc)
+                return 0
+            leave(con)
+            check_open(con)
+            if limit > 0 and <Py_ssize_t>len(rows) >= limit:
+                return 0
+    finally:
+        cur.locked = False
+        lsc_batch_free(&batch)

@@ -1,0 +1,77 @@
+# Functions and values of the module itself.
+
+PARSE_DECLTYPES = C_DECLTYPES
+PARSE_COLNAMES = C_COLNAMES
+LEGACY_TRANSACTION_CONTROL = -1
+sqlite_version = sqlite3_libversion().decode()
+libsql_version = libsql_libversion().decode()
+libsql_source_id = libsql_sourceid().decode()
+
+
+@cython.embedsignature(False)
+def connect(*args, **kwargs):
+    """connect(database, timeout=5.0, detect_types=0, isolation_level='', check_same_thread=True, factory=Connection, \
+cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL)
+--
+
+    Open a database and return a connection to it.
+
+    database: path of the file, or ":memory:".
+    timeout: seconds to wait for a locked database.
+    detect_types: PARSE_DECLTYPES | PARSE_COLNAMES, 0 for no conversion.
+    isolation_level: "", "DEFERRED", "IMMEDIATE", "EXCLUSIVE" or None; used under legacy transaction control.
+    check_same_thread: refuse to be used in another thread.
+    factory: what to call, with the same arguments, instead of Connection.
+    cached_statements: how many prepared statements are kept.
+    uri: read database as a file: URI.
+    autocommit: True, False or LEGACY_TRANSACTION_CONTROL.
+
+    Raises OperationalError if the file cannot be opened.
+    """
+    warn_positional("sqlite3.connect", args)
+    factory = args[5] if len(args) > 5 else kwargs.get("factory", Connection)
+    return factory(*args, **kwargs)
+
+
+def enable_shared_cache(do_enable, /):
+    """Switch SQLite's shared cache for connections opened from now on."""
+    cdef int on = do_enable
+    if sqlite3_enable_shared_cache(on) != SQLITE_OK:
+        raise OperationalError("Changing the shared_cache flag failed")
+
+
+def complete_statement(statement):
+    """Whether the text ends one or more complete SQL statements."""
+    z = c_text(statement, "complete_statement() argument 'statement'")
+    return bool(sqlite3_complete(z))
+
+
+cdef int warn_unclosed(Connection con) except -1:
+    import warnings
+    warnings.warn(f"unclosed database in {con!r}", ResourceWarning, source=con)
+    return 0
+
+
+cdef extern from *:
+    """
+    /* Reported names are the public ones. */
+    static void lsc_name(PyObject *type, const char *name) { ((PyTypeObject *)type)->tp_name = name; }
+    /* Subscription alone does not make a type a sequence that can be iterated or searched. */
+    static void lsc_no_sequence(PyObject *type) { ((PyTypeObject *)type)->tp_as_sequence->sq_item = NULL; }
+    """
+    void set_type_name "lsc_name"(object type, const char *name)
+    void not_a_sequence "lsc_no_sequence"(object type)
+
+
+set_type_name(Connection, "libsql_core.Connection")
+set_type_name(Cursor, "libsql_core.Cursor")
+set_type_name(PrepareProtocol, "libsql_core.PrepareProtocol")
+set_type_name(Row, "libsql_core.Row")
+set_type_name(Blob, "libsql_core.Blob")
+not_a_sequence(Blob)
+set_type_name(Statement, "libsql_core.Statement")
+
+if lsc_initialize() != SQLITE_OK:
+    raise ImportError("SQLite could not be initialised")
+
+threadsafety = {0: 0, 1: 3, 2: 1}[sqlite3_threadsafe()]

@@ -1,0 +1,76 @@
+# What CPython offers and Cython does not declare, or declares with object references where borrowed or stolen ones are
+# wanted.
+cdef extern from "Python.h":
+    int PY_VERSION_HEX
+    PyObject *PyTuple_GET_ITEM(object row, Py_ssize_t i)
+    Py_ssize_t PyTuple_GET_SIZE(object row)
+    object PyList_AsTuple(object items)
+    PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *n) except NULL
+    PyObject *PyUnicode_DecodeUTF8(const char *z, Py_ssize_t n, const char *errors)
+    PyObject *PyLong_FromLongLong(long long value)
+    PyObject *PyFloat_FromDouble(double value)
+    PyObject *raw_bytes "PyBytes_FromStringAndSize"(const char *z, Py_ssize_t n)
+    PyObject *PyTuple_New(Py_ssize_t n)
+    void PyTuple_SET_ITEM(PyObject *row, Py_ssize_t i, PyObject *value)
+    void PyObject_GC_UnTrack(void *thing)
+    int PySys_Audit(const char *event, const char *format, ...) except -1
+    const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    object PyObject_Vectorcall(object call, PyObject **args, size_t n, void *names)
+    object PyObject_VectorcallMethod(object name, PyObject **args, size_t n, void *names)
+    void PyErr_WriteUnraisable(PyObject *where)
+    void PyErr_Print()
+    const char *tp_name "Py_TYPE_NAME"(object thing)
+
+cdef extern from *:
+    """
+    /*
+    ** Leaving and entering Python. A thread that runs SQLite without the GIL remembers its thread state, so that a
+    ** callback comes back with one call instead of looking the state up; callbacks on other ways take the long one.
+    */
+    #if defined(_MSC_VER)
+    static __declspec(thread) PyThreadState *lsc_outside;
+    #else
+    static __thread PyThreadState *lsc_outside;
+    #endif
+    static CYTHON_INLINE void lsc_leave_python(void) { lsc_outside = PyEval_SaveThread(); }
+    static CYTHON_INLINE void lsc_enter_python(void) {
+      PyThreadState *state = lsc_outside;
+      lsc_outside = NULL;
+      PyEval_RestoreThread(state);
+    }
+    static CYTHON_INLINE int lsc_enter_callback(PyGILState_STATE *gil) {
+      if (lsc_outside) { lsc_enter_python(); return 1; }
+      *gil = PyGILState_Ensure();
+      return 0;
+    }
+    static CYTHON_INLINE void lsc_leave_callback(int direct, PyGILState_STATE gil) {
+      if (direct) lsc_leave_python(); else PyGILState_Release(gil);
+    }
+    #define Py_TYPE_NAME(o) (Py_TYPE(o)->tp_name)
+    static PyObject *lsc_no_memory(void) { return PyErr_NoMemory(); }
+    static CYTHON_INLINE PyObject *lsc_new_none(void) { Py_INCREF(Py_None); return Py_None; }
+    /* Make an exception instance the one that is set; steals nothing. */
+    static void lsc_set_raised(PyObject *error) { PyErr_SetObject((PyObject *)Py_TYPE(error), error); }
+    """
+    ctypedef int PyGILState_STATE
+    void leave_python "lsc_leave_python"() noexcept nogil
+    void enter_python "lsc_enter_python"() noexcept nogil
+    int enter_callback "lsc_enter_callback"(PyGILState_STATE *gil) noexcept nogil
+    void leave_callback "lsc_leave_callback"(int direct, PyGILState_STATE gil) noexcept nogil
+    PyObject *no_memory "lsc_no_memory"() noexcept
+    PyObject *new_none "lsc_new_none"() noexcept
+    void set_raised "lsc_set_raised"(object error)
+
+
+cdef bint made_here = False         # tells the __cinit__ of classes that users cannot make that this module does
+
+
+cdef inline int raise_pending() except -1:
+    """Let Cython see the exception that a C call has set."""
+    return -1
+
+
+cdef inline str type_name(object thing):
+    """The name that CPython's own messages give to the type of thing."""
+    return tp_name(thing).decode("utf-8")
