@@ -79,6 +79,7 @@ class BuildExt(build_ext):
             for made in pool.map(lambda source: self.compile_one(ext, source), ext.sources):
                 objects += made
         ext.extra_objects = [*objects, *ext.extra_objects]
+        ext.depends = objects
         ext.sources = []
         super().build_extension(ext)
 

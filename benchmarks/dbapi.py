@@ -29,7 +29,7 @@ from dbapi_base import BASELINE, CASES, MODULES, CannotDoError, Case, Job, versi
 
 SUBJECT = "libsql_core"
 LEAST_ROUNDS = 3
-FULL = (15, 6.5)  # rounds, and seconds after which a case begins no further round
+FULL = (30, 8.0)  # rounds, and seconds after which a case begins no further round
 QUICK = (3, 1.0)
 
 
@@ -84,9 +84,15 @@ class Worker:
         self.process.start()
         far.close()
         self.module = module
-        self.version, self.sqlite = self.receive()[1]
+        self.alive = True
+        answer, value = self.receive()
+        self.version: str
+        self.sqlite: str
+        self.version, self.sqlite = value if answer == "ready" else ("", "")
 
     def ask(self, *request: str) -> tuple[str, Any]:
+        if not self.alive:
+            return "cannot", None
         self.pipe.send(request)
         return self.receive()
 
@@ -95,13 +101,13 @@ class Worker:
             return self.pipe.recv()  # type: ignore[no-any-return]
         except EOFError:
             self.process.join()
-            raise SystemExit(
-                f"the worker of {self.module} ended with exit code {self.process.exitcode}"
-            ) from None
+            self.alive = False
+            return "error", f"the worker ended with exit code {self.process.exitcode}"
 
     def stop(self) -> None:
-        self.pipe.send(("stop",))
-        self.process.join()
+        if self.alive:
+            self.pipe.send(("stop",))
+            self.process.join()
 
 
 def measure(
@@ -212,7 +218,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modules", help="comma-separated: " + ",".join(MODULES))
     parser.add_argument("--cases", default="", help="only cases whose name holds this text")
     parser.add_argument("--rounds", type=int, help="exactly this many samples of each case")
-    parser.add_argument("--quick", action="store_true", help="few rounds: about 40 seconds")
+    parser.add_argument("--quick", action="store_true", help="few rounds: about 40 seconds in all")
     parser.add_argument("--json", metavar="FILE", help="write all samples and ratios here too")
     options = parser.parse_args()
     names = options.modules.split(",") if options.modules else list(MODULES)
@@ -232,18 +238,26 @@ def main() -> None:
     rounds, seconds = QUICK if options.quick else FULL
     if options.rounds:
         rounds, seconds = options.rounds, math.inf
-    modules = installed(options.modules)
-    peers = [module for module in modules if module != BASELINE]
     errors: list[str] = []
     measured: dict[str, dict[str, list[float]]] = {}
     began = time.perf_counter()
     # The default folder for temporary files: on a real disk if that is.
     with tempfile.TemporaryDirectory(prefix="dbapi-bench-") as folder:
-        workers = [Worker(module, os.path.join(folder, module)) for module in modules]
+        workers = []
+        for module in installed(options.modules):
+            worker = Worker(module, os.path.join(folder, module))
+            if worker.alive:
+                workers.append(worker)
+            else:
+                print(f"{module}: cannot be imported, left out")
+        modules = [worker.module for worker in workers]
+        peers = [module for module in modules if module != BASELINE]
         settings = {
             "python": sys.version.split()[0],
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "rounds": f"{rounds}, at least {LEAST_ROUNDS} when a case takes over {seconds} s",
+            "rounds": rounds
+            if options.rounds
+            else f"{rounds}, at least {LEAST_ROUNDS} in {seconds} s",
             "versions": {w.module: {"module": w.version, "sqlite": w.sqlite} for w in workers},
         }
         print(f"Python {settings['python']}, {settings['machine']}; rounds: {settings['rounds']}")

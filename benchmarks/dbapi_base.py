@@ -29,6 +29,11 @@ class Job(NamedTuple):
     ready: Callable[[], Any] = lambda: None
 
 
+def first(con: Any, sql: str) -> Callable[[Any], Any]:
+    """Look into the database after a run that returns nothing."""
+    return lambda _: con.execute(sql).fetchone()
+
+
 @dataclass(frozen=True)
 class Case:
     name: str

@@ -7,7 +7,8 @@ import warnings
 
 from libsql_core import _engine
 
-_VERSIONS = {"version": "2.6.0", "version_info": (2, 6, 0)}
+version = "2.6.0"
+version_info = (2, 6, 0)
 
 
 def _warn(text: str, stacklevel: int) -> None:
@@ -28,18 +29,14 @@ def enable_shared_cache(do_enable: int) -> None:
 def attribute(module: str, name: str) -> object:
     """What the running interpreter's module of that name still answers; raises AttributeError otherwise."""
     if sys.version_info < (3, 12):
-        if name in _VERSIONS:
-            return _VERSIONS[name]
-        if name == "enable_shared_cache":
-            return enable_shared_cache
-        if name == "OptimizedUnicode":
+        if name == "OptimizedUnicode" and module == "libsql_core":
             _warn(
                 "\n            OptimizedUnicode is deprecated and will be removed in Python 3.12."
                 "\n            Since Python 3.3 it has simply been an alias for 'str'.\n        ",
                 4,
             )
             return str
-    elif sys.version_info < (3, 14) and name in _VERSIONS:
+    elif sys.version_info < (3, 14) and name in ("version", "version_info"):
         _warn(f"{name} is deprecated and will be removed in Python 3.14", 4)
-        return _VERSIONS[name]
+        return globals()[name]
     raise AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -119,6 +119,9 @@ if not TYPE_CHECKING:
         return _legacy.attribute(__name__, name)
 
 
+if sys.version_info < (3, 12) and not TYPE_CHECKING:
+    from libsql_core._legacy import enable_shared_cache, version, version_info
+
 __all__ = [
     "LEGACY_TRANSACTION_CONTROL",
     "PARSE_COLNAMES",
@@ -162,3 +165,5 @@ __all__ = [
     "threadsafety",
     *(name for name in dir(_constants) if name.startswith("SQLITE_")),
 ]
+if sys.version_info < (3, 12):
+    __all__ += ["enable_shared_cache", "version", "version_info"]

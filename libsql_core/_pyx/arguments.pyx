@@ -38,7 +38,7 @@ cdef tuple connect_names = ("database", "timeout", "detect_types", "isolation_le
 
 cdef int warn_positional(str where, tuple args) except -1:
     """Newer interpreters want all parameters of a connection but the first by keyword."""
-    if PY_VERSION_HEX >= 0x030D0000 and len(args) > 1:
+    if PY_VERSION_HEX >= 0x030D0000 and 1 < len(args) <= len(connect_names):
         warn(f"Passing more than 1 positional argument to {where}() is deprecated. Parameters "
              f"{listed(connect_names[1:])} will become keyword-only parameters in Python 3.15.")
     return 0

@@ -87,9 +87,7 @@ cdef bytes copy_buffer(object value):
 
 cdef int bind_error(object value, int index, str name) except -1:
     if PY_VERSION_HEX >= 0x030B0000:
-        if name is None:
-            raise ProgrammingError(f"Error binding parameter {index + 1}: type '{type_name(value)}' is not supported")
-        raise ProgrammingError(f"Error binding parameter ':{name}': type '{type_name(value)}' is not supported")
+        raise ProgrammingError(f"Error binding parameter {index + 1}: type '{type_name(value)}' is not supported")
     if name is None:
         raise InterfaceError(f"Error binding parameter {index} - probably unsupported type.")
     raise InterfaceError(f"Error binding parameter :{name} - probably unsupported type.")

@@ -239,7 +239,7 @@ cdef Blob open_blob(Connection con, object table, object column, object row, bin
     cdef Blob blob
 
     if not PyLong_Check(row):
-        raise TypeError(f"'{type_name(row)}' object cannot be interpreted as an integer")
+        raise TypeError("expected 'int'")
     rowid = PyLong_AsLongLongAndOverflow(row, &overflow)
     if overflow:
         raise OverflowError("Python int too large to convert to SQLite INTEGER")

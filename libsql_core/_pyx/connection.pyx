@@ -136,8 +136,7 @@ Compile a statement without running it.
         cdef str sql = begin_text(level)
         if sql is None:
             check_connection(self)
-            if not sqlite3_get_autocommit(self.db):
-                run_commit(self)
+            commit(self)
             self._isolation_level = None
         else:
             self._isolation_level = sql[6:]
@@ -282,7 +281,7 @@ Call trace_callback(sql) for each statement that starts; None removes it.
         z = c_text(name, "backup() argument 'name'")
         seconds = sleep
         check_connection(self)
-        check_connection(<Connection>target)
+        check_open(<Connection>target)
         if target is self:
             raise ValueError("target cannot be the same connection instance")
         if progress is not None and not callable(progress):

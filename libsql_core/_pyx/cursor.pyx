@@ -64,6 +64,7 @@ cdef int execute_one(Cursor cur, str sql, object params) except -1:
         if st is NULL:
             stmt.in_use = False
             return 0
+        check_open(con)     # an adapter or a trace callback may have closed it
         n = stmt.n_param
         rc = SQLITE_OK
         con.running += 1
@@ -74,6 +75,7 @@ cdef int execute_one(Cursor cur, str sql, object params) except -1:
             rc = lsc_step(&stmt.s)
         enter_python()
         try:
+            raise_kept()
             if con.closing:
                 check_open(con)
             if rc != SQLITE_ROW and rc != SQLITE_DONE:
@@ -149,11 +151,13 @@ cdef int run_cells(Cursor cur, Connection con, Statement stmt, lsc_cell *cells, 
     cdef int rc, done
     cdef int n_param = stmt.n_param
     cdef sqlite3_int64 changes = 0
+    check_open(con)     # what made the parameters may have closed it
     con.running += 1
     leave_python()
     rc = lsc_run_many(&stmt.s, cells, n_param, n_row, &done, &changes)
     enter_python()
     try:
+        raise_kept()
         if con.closing:
             check_open(con)
         if rc != SQLITE_DONE:
@@ -266,6 +270,8 @@ cdef class Cursor:
         cdef const char *z
         cdef Py_ssize_t n
         cdef int rc
+        if PY_VERSION_HEX < 0x030B0000 and not isinstance(sql_script, str):
+            raise ValueError("script argument must be unicode.")
         sql_script = check_sql(sql_script, "executescript() argument")
         check_cursor(self)
         z = PyUnicode_AsUTF8AndSize(sql_script, &n)
@@ -279,6 +285,7 @@ cdef class Cursor:
         with nogil:
             rc = lsc_script(con.db, z)
         try:
+            raise_kept()
             if con.closing:
                 check_open(con)
             if rc != SQLITE_OK:
@@ -350,8 +357,6 @@ cdef class Cursor:
     @property
     def description(self):
         """A 7-tuple for each column of the last query, its name first; None if it had no columns."""
-        if not self.initialized:
-            raise ProgrammingError("Base Cursor.__init__ not called.")
         return None if self.columns is None else self.columns.description
 
     @property

@@ -67,19 +67,18 @@ cdef dict error_classes = {
 }
 
 
-cdef object make_error(int rc, str message, object error_class=None):
-    cdef object error
-    error = (error_class or error_classes.get(rc & 0xff, DatabaseError))(message)
+cdef object make_error(int rc, str message):
+    cdef object error = error_classes.get(rc & 0xff, DatabaseError)(message)
     error.sqlite_errorcode = rc
     error.sqlite_errorname = ERROR_NAMES.get(rc, "unknown")
     return error
 
 
-cdef int raise_code(int rc, object error_class=None) except -1:
+cdef int raise_code(int rc) except -1:
     """Raise for a code that has no message in a connection."""
     if rc & 0xff == SQLITE_NOMEM:
         raise MemoryError()
-    raise make_error(rc, sqlite3_errstr(rc).decode("utf-8", "replace"), error_class)
+    raise make_error(rc, sqlite3_errstr(rc).decode("utf-8", "replace"))
 
 
 cdef int raise_db(sqlite3 *db) except -1:

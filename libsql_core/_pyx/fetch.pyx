@@ -100,7 +100,12 @@ cdef inline tuple current_row(Cursor cur, const lsc_cell *cell, int n):
             return plain_row(cell, n)
         except UnicodeDecodeError:
             pass
-    return slow_row(cur, cell, n)
+    # Python code runs here: if it closes the connection, the cells must last until it is done.
+    cur._connection.running += 1
+    try:
+        return slow_row(cur, cell, n)
+    finally:
+        leave(cur._connection)
 
 
 cdef inline object factory_row(Cursor cur, tuple data):
@@ -125,6 +130,7 @@ cdef int advance(Cursor cur) except -1:
     cur.locked = False
     if rc == SQLITE_ROW:
         leave(con)
+        raise_kept()
     else:
         end_rows(cur, con, stmt, rc)
     return 0
@@ -134,6 +140,7 @@ cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
     """What follows the last step of a result. Ends the run that the step was."""
     cur.stmt = None
     try:
+        raise_kept()
         if con.closing:
             check_open(con)
         elif rc != SQLITE_DONE:
@@ -163,8 +170,8 @@ cdef object next_row(Cursor cur):
         data = current_row(cur, stmt.s.row, stmt.s.n_col)
     finally:
         cur.locked = False
-    if cur.stmt is stmt:
-        advance(cur)
+    check_open(cur._connection)     # a converter may have closed it
+    advance(cur)
     return factory_row(cur, data)
 
 
@@ -204,6 +211,7 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
             want = LSC_BATCH_ROWS
             if limit > 0 and limit - <Py_ssize_t>len(rows) + 1 < want:
                 want = <int>(limit - <Py_ssize_t>len(rows)) + 1
+            check_open(con)
             con.running += 1
             leave_python()
             rc = lsc_fetch(&stmt.s, &batch, want)
@@ -218,6 +226,7 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
                 end_rows(cur, con, stmt, rc)
                 return 0
             leave(con)
+            raise_kept()
             check_open(con)
             if limit > 0 and <Py_ssize_t>len(rows) >= limit:
                 return 0

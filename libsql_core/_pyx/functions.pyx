@@ -9,24 +9,30 @@ cdef bint tracebacks = False        # enable_callback_tracebacks()
 def enable_callback_tracebacks(enable, /):
     """Report exceptions in callbacks through `sys.unraisablehook` instead of dropping them."""
     global tracebacks
-    tracebacks = enable
+    tracebacks = c_int(enable) != 0
+
+
+cdef int drop_object(void *data) noexcept:
+    Py_DECREF(<object>data)
+    return 0
+
+
+ctypedef int (*data_call)(void *) noexcept nogil
 
 
 cdef void forget_object(void *data) noexcept nogil:
-    with gil:
-        Py_DECREF(<object>data)
+    cdef PyGILState_STATE gil
+    cdef int direct = enter_callback(&gil)
+    (<data_call>drop_object)(data)
+    leave_callback(direct, gil)
 
 
 cdef int report(object what, object error) noexcept:
     """A callback raised: show it if the user asked for that."""
     if not tracebacks:
         return 0
-    if PY_VERSION_HEX >= 0x030B0000:
-        set_raised(error)
-        PyErr_WriteUnraisable(<PyObject *>what)
-    else:
-        set_raised(error)
-        PyErr_Print()
+    set_raised(error)
+    write_unraisable(what)
     return 0
 
 
@@ -87,7 +93,7 @@ cdef int set_result(sqlite3_context *ctx, object value) except -1:
     if not fill_cell(&cell, value):
         kept = fill_any(&cell, value)
         if kept is None:
-            raise ProgrammingError("unsupported type")
+            raise ProgrammingError(f"User-defined functions cannot return '{type_name(value)}' values to SQLite")
         value = kept
     if cell.type == SQLITE_NULL:
         sqlite3_result_null(ctx)
@@ -106,7 +112,7 @@ cdef int fail(sqlite3_context *ctx, object what, object error, const char *messa
     """The callback raised: the statement fails with a message that names the callback's part."""
     if isinstance(error, MemoryError):
         sqlite3_result_error_nomem(ctx)
-    elif isinstance(error, OverflowError):
+    elif isinstance(error, OverflowError) and PY_VERSION_HEX >= 0x030B0000:
         sqlite3_result_error_toobig(ctx)
     else:
         sqlite3_result_error(ctx, message, -1)
@@ -149,7 +155,7 @@ cdef int method_failed(sqlite3_context *ctx, object instance, str name, object e
     """Say whether an aggregate's method is missing or failed."""
     cdef bytes message
     cdef bint missing = False
-    if isinstance(error, AttributeError):
+    if isinstance(error, AttributeError) and (PY_VERSION_HEX >= 0x030B0000 or name != "finalize"):
         try:
             missing = not hasattr(instance, name)
         except BaseException:
@@ -182,9 +188,18 @@ cdef int call_result(sqlite3_context *ctx, object instance, str name) noexcept:
     cdef PyObject *slot[2]
     slot[1] = <PyObject *>instance
     try:
-        set_result(ctx, PyObject_VectorcallMethod(name, slot + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL))
+        result = PyObject_VectorcallMethod(name, slot + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
     except BaseException as error:
         method_failed(ctx, instance, name, error)
+        return 0
+    try:
+        set_result(ctx, result)
+    except BaseException as error:
+        if name == "value":
+            fail(ctx, <object>sqlite3_user_data(ctx), error,
+                 "unable to set result from user-defined aggregate's 'value' method")
+        else:
+            method_failed(ctx, instance, name, error)
     return 0
 
 
@@ -242,7 +257,8 @@ cdef int run_collation(void *data, int n_a, const char *a, int n_b, const char *
             Py_XDECREF(slot[1])
             Py_XDECREF(slot[2])
     except BaseException as error:
-        report(<object>data, error)
+        # SQLite has no way to hear of this: the call that runs the statement raises it at its end.
+        keep_error(error)
         order = 0
     return (order > 0) - (order < 0)
 
@@ -302,6 +318,6 @@ cdef int function_error(int rc, str message) except -1:
         raise MemoryError()
     if rc != SQLITE_OK:
         if message is None:
-            raise_code(rc, ProgrammingError)
+            raise ProgrammingError(sqlite3_errstr(rc).decode())
         raise OperationalError(message)
     return 0

@@ -74,4 +74,5 @@ set_type_name(Statement, "libsql_core.Statement")
 if lsc_initialize() != SQLITE_OK:
     raise ImportError("SQLite could not be initialised")
 
-threadsafety = {0: 0, 1: 3, 2: 1}[sqlite3_threadsafe()]
+# Up to Python 3.10 the standard library's value is a constant.
+threadsafety = {0: 0, 1: 3, 2: 1}[sqlite3_threadsafe()] if PY_VERSION_HEX >= 0x030B0000 else 1

@@ -18,8 +18,6 @@ cdef extern from "Python.h":
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     object PyObject_Vectorcall(object call, PyObject **args, size_t n, void *names)
     object PyObject_VectorcallMethod(object name, PyObject **args, size_t n, void *names)
-    void PyErr_WriteUnraisable(PyObject *where)
-    void PyErr_Print()
     const char *tp_name "Py_TYPE_NAME"(object thing)
 
 cdef extern from *:
@@ -47,12 +45,50 @@ cdef extern from *:
     static CYTHON_INLINE void lsc_leave_callback(int direct, PyGILState_STATE gil) {
       if (direct) lsc_leave_python(); else PyGILState_Release(gil);
     }
+    /* The exception of a callback that could not tell SQLite, for the run that this thread is in. */
+    static PyObject *lsc_error;
+    static unsigned long lsc_error_thread;
+    static void lsc_keep_error(PyObject *error) {
+      if (lsc_error) return;
+      Py_INCREF(error);
+      lsc_error = error;
+      lsc_error_thread = PyThread_get_thread_ident();
+    }
+    static CYTHON_INLINE int lsc_raise_kept(void) {
+      PyObject *error = lsc_error;
+      if (!error || lsc_error_thread != PyThread_get_thread_ident()) return 0;
+      lsc_error = NULL;
+      PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+      Py_DECREF(error);
+      return -1;
+    }
+    /* Of our frames a traceback shows only the one that raised: the others say nothing to a user. */
+    static int lsc_traceback_here(PyFrameObject *frame) {
+      PyObject *type, *value, *traceback;
+      PyErr_Fetch(&type, &value, &traceback);
+      PyErr_Restore(type, value, traceback);
+      return traceback ? 0 : PyTraceBack_Here(frame);
+    }
+    #define PyTraceBack_Here(frame) lsc_traceback_here(frame)
     #define Py_TYPE_NAME(o) (Py_TYPE(o)->tp_name)
     static PyObject *lsc_no_memory(void) { return PyErr_NoMemory(); }
     static CYTHON_INLINE PyObject *lsc_new_none(void) { Py_INCREF(Py_None); return Py_None; }
     /* Make an exception instance the one that is set; steals nothing. */
+    /* Report the exception that is set the way the running interpreter reports those of SQLite's callbacks. */
+    static void lsc_write_unraisable(PyObject *what) {
+    #if PY_VERSION_HEX >= 0x030E0000
+      PyErr_FormatUnraisable("Exception ignored on sqlite3 callback %R", what);
+    #elif PY_VERSION_HEX >= 0x030B0000
+      PyErr_WriteUnraisable(what);
+    #else
+      (void)what;
+      PyErr_Print();
+    #endif
+    }
     static void lsc_set_raised(PyObject *error) { PyErr_SetObject((PyObject *)Py_TYPE(error), error); }
     """
+    void keep_error "lsc_keep_error"(object error)
+    int raise_kept "lsc_raise_kept"() except -1
     ctypedef int PyGILState_STATE
     void leave_python "lsc_leave_python"() noexcept nogil
     void enter_python "lsc_enter_python"() noexcept nogil
@@ -61,6 +97,7 @@ cdef extern from *:
     PyObject *no_memory "lsc_no_memory"() noexcept
     PyObject *new_none "lsc_new_none"() noexcept
     void set_raised "lsc_set_raised"(object error)
+    void write_unraisable "lsc_write_unraisable"(object what)
 
 
 cdef bint made_here = False         # tells the __cinit__ of classes that users cannot make that this module does

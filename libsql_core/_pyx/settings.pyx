@@ -1,7 +1,7 @@
 # Registration of callbacks, limits, settings and extensions of a connection.
 
 cdef int define_function(Connection con, object name, object narg, object func, bint deterministic) except -1:
-    cdef bytes z = c_text(name, "create_function() argument 1")
+    cdef bytes z = c_text(name, "create_function() argument 'name'")
     cdef int n = c_int(narg)
     cdef int flags = SQLITE_UTF8 | (SQLITE_DETERMINISTIC if deterministic else 0)
     cdef int rc
@@ -16,7 +16,7 @@ cdef int define_function(Connection con, object name, object narg, object func, 
 
 
 cdef int define_aggregate(Connection con, object name, object narg, object made_by, bint window) except -1:
-    cdef bytes z = c_text(name, "create_aggregate() argument 1")
+    cdef bytes z = c_text(name, "create_window_function() argument 1" if window else "create_aggregate() argument 'name'")
     cdef int n = c_int(narg)
     cdef int rc
     check_connection(con)
@@ -35,8 +35,11 @@ cdef int define_aggregate(Connection con, object name, object narg, object made_
 
 
 cdef int define_collation(Connection con, object name, object compare) except -1:
-    cdef bytes z = c_text(name, "create_collation() argument 1")
+    cdef bytes z
     cdef int rc
+    if PY_VERSION_HEX < 0x030B0000 and isinstance(name, str) and not str.isascii(name):
+        raise ProgrammingError("invalid character in collation name")
+    z = c_text(name, "create_collation() argument 1")
     check_connection(con)
     if compare is None:
         rc = sqlite3_create_collation_v2(con.db, z, SQLITE_UTF8, NULL, NULL, NULL)
