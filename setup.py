@@ -57,7 +57,8 @@ def prepare_engine() -> None:
     patch_queue.apply(source, PATCHED)
     write_if_changed(PATCHED / "source_id.gen.h", f'#define LSC_SOURCE_ID "{source_id()}"\n')
     HEADERS.mkdir(exist_ok=True)
-    for header in (PATCHED / "sqlite3.h", PATCHED / "sqlite3ext.h", ROOT / "csrc" / "libsql.h"):
+    ours = (ROOT / "csrc" / "libsql.h", ROOT / "csrc" / "lsc_api.h")
+    for header in (PATCHED / "sqlite3.h", PATCHED / "sqlite3ext.h", *ours):
         shutil.copyfile(header, HEADERS / header.name)
 
 
@@ -120,7 +121,6 @@ def newer(parts: list[str], target: Path) -> bool:
 
 setup(
     ext_modules=extensions(),
-    cffi_modules=["libsql_core/lowlevel/_build.py:ffibuilder"] if
-    (ROOT / "libsql_core/lowlevel/_build.py").exists() else [],
+    cffi_modules=["csrc/gen/lowlevel.py:ffibuilder"],
     cmdclass={"build_ext": BuildExt},
 )

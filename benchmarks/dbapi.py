@@ -17,6 +17,7 @@ import math
 import multiprocessing
 import os
 import platform
+import statistics
 import sys
 import tempfile
 import time
@@ -29,8 +30,9 @@ from dbapi_base import BASELINE, CASES, MODULES, CannotDoError, Case, Job, versi
 
 SUBJECT = "libsql_core"
 LEAST_ROUNDS = 3
-FULL = (30, 8.0)  # rounds, and seconds after which a case begins no further round
+FULL = (30, 12.0)  # rounds, and seconds after which a case begins no further round
 QUICK = (3, 1.0)
+NOISY = 1.25  # a module's median over its minimum, from which a case is marked
 
 
 def sample(job: Job) -> float:
@@ -184,7 +186,9 @@ def line(name: str, base: str, cells: list[float | None]) -> str:
 def print_case(case: Case, samples: dict[str, list[float]], peers: list[str]) -> None:
     row = ratios(samples)
     base = f"{duration(min(samples[BASELINE]) / case.ops)}/{case.unit}" if row else "-"
-    print(line(case.name, base, [row.get(peer) for peer in peers]), flush=True)
+    noise = max((statistics.median(t) / min(t) for t in samples.values()), default=1)
+    cells = line(case.name, base, [row.get(peer) for peer in peers])
+    print(cells + ("  noisy" if noise > NOISY else ""), flush=True)
 
 
 def print_summary(summary: dict[str, Any], peers: list[str]) -> None:

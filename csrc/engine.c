@@ -8,6 +8,8 @@
 #include "lsc.h"
 #include "source_id.gen.h"
 
+#include "core/api.c"
 #include "core/conn.c"
+#include "core/memory.c"
 #include "core/process.c"
 #include "core/row.c"

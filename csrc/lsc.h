@@ -23,12 +23,22 @@ typedef struct lsc_cell {
   int type;
 } lsc_cell;
 
+/* What a failed call left behind, taken while the connection was still held: another thread cannot change it. */
+typedef struct lsc_error {
+  int code;                   /* extended result code */
+  char *text;                 /* owned, of sqlite3_malloc(); NULL when out of memory */
+} lsc_error;
+
 /* A prepared statement with its current row. Zero it before lsc_prepare(). */
 typedef struct lsc_stmt {
   sqlite3_stmt *st;           /* owned; NULL for a text without a statement */
   lsc_cell *row;              /* owned; the current row after a step returned SQLITE_ROW */
   int n_col;                  /* values in row */
   int n_alloc;                /* room in row */
+  int fork;                   /* lsc_fork_count() of the process that may touch it */
+  sqlite3_int64 changes;      /* rows changed, when the last run ended */
+  sqlite3_int64 rowid;        /* the connection's last inserted row id after the last step */
+  lsc_error error;            /* of the last call that failed */
   struct lsc_stmt *next;      /* the connection's other statements, kept by the module under the GIL */
   struct lsc_stmt **link;     /* the pointer that points here, or NULL */
 } lsc_stmt;
@@ -44,8 +54,9 @@ enum { LSC_BATCH_ROWS = 64, LSC_BATCH_CELLS = 2048, LSC_BATCH_HEAP = 32768 };
 
 int lsc_initialize(void);
 
-/* Compile the first statement of sql[0..n). *tail receives the number of bytes used. */
-int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail);
+/* Compile the first statement of the NUL-terminated sql, n bytes long without the NUL. *tail receives the number of
+** bytes used. SQLITE_TOOBIG without an error text: the text is over the connection's limit. */
+int lsc_prepare(sqlite3 *db, const char *sql, sqlite3_int64 n, unsigned flags, lsc_stmt *s, int *tail);
 
 /* Whether the text begins, behind blanks and comments, with INSERT, UPDATE, DELETE or REPLACE. */
 int lsc_is_dml(const char *sql);
@@ -64,15 +75,18 @@ int lsc_step(lsc_stmt *s);
 int lsc_release(lsc_stmt *s);
 
 /* Step up to max_row times, copying each row but the last, which stays in s->row. Stops early, with SQLITE_ROW, when
-** the batch is full. Returns the last step's code. */
+** the batch is full or a row holds text that is not UTF-8. Returns the last step's code. */
 int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row);
 void lsc_batch_free(lsc_batch *b);
 
 /* Bind, step and reset once for each of n_row rows of n_col parameters. *done counts the rows that succeeded, *changes the rows they changed. */
 int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes);
 
-/* Run every statement of a script, discarding rows. */
-int lsc_script(sqlite3 *db, const char *sql);
+/* Run every statement of a NUL-terminated script, n bytes long, discarding rows. */
+int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error);
+
+/* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
+const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 
 /* Finalize and free what s owns; unlinks it. Safe to repeat. */
 void lsc_finalize(lsc_stmt *s);

@@ -8,9 +8,9 @@ from libsql_core._include import get_include
 from libsql_core._install import install_as_sqlite3
 from libsql_core._version import __version__
 from libsql_core.dbapi2 import *  # noqa: F403
-from libsql_core.dbapi2 import __all__ as _names
+from libsql_core.dbapi2 import __all__ as __all__
 
-__all__ = [*_names, "__version__", "get_include", "install_as_sqlite3"]
+__all__ = [*__all__, "__version__", "get_include", "install_as_sqlite3"]
 
 if not TYPE_CHECKING:
 

@@ -3,14 +3,14 @@
 # GIL: `Connection.running` counts calls into SQLite for which the GIL was released. It changes only under the GIL.
 # While it is zero nobody holds the connection's mutex, so a short call may take that mutex without releasing the GIL;
 # while it is not, such a call must release the GIL first, or it could wait for a thread that waits for the GIL.
-# Closing while it is not zero is put off until the last such call returns.
+# Closing while it is not zero is put off until the last such call returns. lock() and unlock() do both.
 from libsql_core._pyx.c_api cimport *
 
 
 cdef class Columns:
-    cdef tuple description      # 7-tuples, as Cursor.description
     cdef tuple names            # interned
-    cdef bint distinct          # no two names are equal when case is ignored
+    cdef tuple description      # 7-tuples, as Cursor.description; None until asked for
+    cdef int distinct           # no two names are equal when case is ignored; UNKNOWN until asked for
 
 
 cdef class Statement:
@@ -25,8 +25,8 @@ cdef class Statement:
     cdef object bound           # keeps alive what params points into
     cdef Columns columns        # of the last run; None if it has no columns
     cdef int n_prepare          # SQLite's count of re-preparations when columns was made
+    cdef tuple names            # of the parameters, None for those without; made when first needed
     cdef Statement older, newer    # neighbours in the cache, by last use
-    cdef int fork_id
 
 
 cdef class Connection:

@@ -5,6 +5,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.datetime cimport datetime_new, import_datetime
 from cpython.exc cimport PyErr_WarnEx
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_AsDouble
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
@@ -18,9 +19,11 @@ from libc.limits cimport INT_MAX, INT_MIN
 from libc.string cimport memcpy, strlen
 
 from os import fsencode as _fsencode
-from sys import intern as sys_intern
+from sys import intern as intern_text
 from types import NoneType
 from weakref import ref as weak_ref
+
+import_datetime()
 
 include "_pyx/python.pxi"
 include "_pyx/arguments.pyx"

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from libsql_core import _constants, _legacy
+from libsql_core import _legacy
 from libsql_core._constants import *  # noqa: F403
+from libsql_core._constants import __all__ as __all__
 from libsql_core._engine import (
     LEGACY_TRANSACTION_CONTROL,
     PARSE_COLNAMES,
@@ -38,6 +39,7 @@ from libsql_core._engine import (
     enable_callback_tracebacks,
     libsql_source_id,
     libsql_version,
+    parse_timestamp,
     register_adapter,
     register_converter,
     sqlite_version,
@@ -98,6 +100,9 @@ def _convert_date(data: bytes) -> datetime.date:
 
 def _convert_timestamp(data: bytes) -> datetime.datetime:
     _deprecated("timestamp converter")
+    usual = parse_timestamp(data)
+    if usual is not None:
+        return usual
     day, clock = data.split(b" ")
     year, month, date = map(int, day.split(b"-"))
     whole, _, fraction = clock.partition(b".")
@@ -119,10 +124,11 @@ if not TYPE_CHECKING:
         return _legacy.attribute(__name__, name)
 
 
-if sys.version_info < (3, 12) and not TYPE_CHECKING:
+if sys.version_info < (3, 12):
     from libsql_core._legacy import enable_shared_cache, version, version_info
 
 __all__ = [
+    *__all__,
     "LEGACY_TRANSACTION_CONTROL",
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
@@ -163,7 +169,6 @@ __all__ = [
     "sqlite_version",
     "sqlite_version_info",
     "threadsafety",
-    *(name for name in dir(_constants) if name.startswith("SQLITE_")),
 ]
 if sys.version_info < (3, 12):
     __all__ += ["enable_shared_cache", "version", "version_info"]

@@ -26,7 +26,8 @@ def _iterdump(connection: Connection, *, filter: str | None = None) -> Iterator[
     # Rows as tuples, whatever the connection's factory makes.
     cursor = connection.cursor()
     cursor.row_factory = None
-    matches, values = "", ()
+    matches = ""
+    values: tuple[str, ...] = ()
     if filter:
         matches, values = r" AND name LIKE ? ESCAPE '\'", (filter,)
 

@@ -36,7 +36,8 @@ const char *libsql_libversion(void){ return LIBSQL_VERSION; }
 const char *libsql_sourceid(void){ return LSC_SOURCE_ID; }
 
 int lsc_initialize(void){
-  int rc = sqlite3_initialize();
+  int rc = lscMemInstall();
+  if( rc==SQLITE_OK ) rc = sqlite3_initialize();
 #if !defined(_WIN32)
   if( rc==SQLITE_OK && pthread_atfork(0, 0, lscForked)!=0 ) rc = SQLITE_NOMEM;
 #endif

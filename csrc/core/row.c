@@ -44,20 +44,49 @@ static int lscLoadRow(lsc_stmt *s){
   return SQLITE_OK;
 }
 
-int lsc_step(lsc_stmt *s){
+/* Note the error of the connection, whose mutex is held. */
+static void lscKeepError(sqlite3 *db, int rc, lsc_error *e){
+  sqlite3_free(e->text);
+  e->code = sqlite3_extended_errcode(db);
+  if( (e->code&0xff)!=(rc&0xff) ) e->code = rc;
+  e->text = sqlite3_mprintf("%s", sqlite3_errmsg(db));
+}
+
+/* Step with the mutex held; see lsc_step(). */
+static int lscStep(lsc_stmt *s){
+  sqlite3 *db = ((Vdbe*)s->st)->db;
   int rc = sqlite3_step(s->st);
   if( rc==SQLITE_ROW ){
-    int rc2 = lscLoadRow(s);
-    if( rc2==SQLITE_OK ) return SQLITE_ROW;
+    rc = lscLoadRow(s);
+    s->rowid = db->lastRowid;
+    if( rc==SQLITE_OK ) return SQLITE_ROW;
     sqlite3_reset(s->st);
-    sqlite3_mutex_enter(((Vdbe*)s->st)->db->mutex);
-    sqlite3Error(((Vdbe*)s->st)->db, rc2);
-    sqlite3_mutex_leave(((Vdbe*)s->st)->db->mutex);
-    return rc2;
+    sqlite3Error(db, rc);
   }else{
     int rc2 = sqlite3_reset(s->st);
-    return rc2!=SQLITE_OK ? rc2 : rc;
+    if( rc2!=SQLITE_OK ) rc = rc2;
+    s->rowid = db->lastRowid;
+    s->changes = db->nChange;
+    if( rc==SQLITE_DONE ) return rc;
   }
+  lscKeepError(db, rc, &s->error);
+  return rc;
+}
+
+int lsc_step(lsc_stmt *s){
+  sqlite3_mutex *mutex = ((Vdbe*)s->st)->db->mutex;
+  int rc;
+  sqlite3_mutex_enter(mutex);
+  rc = lscStep(s);
+  sqlite3_mutex_leave(mutex);
+  return rc;
+}
+
+const void *lsc_column_blob(lsc_stmt *s, int i, int *n){
+  sqlite3_value *p = &((Vdbe*)s->st)->pResultRow[i];
+  const void *z = sqlite3_value_blob(p);
+  *n = sqlite3_value_bytes(p);
+  return z;
 }
 
 int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n){
@@ -101,6 +130,7 @@ int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n){
       rc = sqlite3ApiExit(db, rc);
     }
   }
+  if( rc!=SQLITE_OK ) lscKeepError(db, rc, &s->error);
   sqlite3_mutex_leave(db->mutex);
   return rc;
 }
@@ -119,62 +149,95 @@ int lsc_release(lsc_stmt *s){
 }
 
 int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes){
+  sqlite3_mutex *mutex = ((Vdbe*)s->st)->db->mutex;
   int rc = SQLITE_DONE;
   int i;
 
   *changes = 0;
-  for(i=0; i<n_row; i++){
-    if( n_col>0 ){
-      rc = lsc_bind(s, param, n_col);
-      if( rc!=SQLITE_OK ) break;
-      param += n_col;
+  for(i=0; i<n_row && rc==SQLITE_DONE; i++){
+    sqlite3_mutex_enter(mutex);
+    if( n_col>0 ) rc = lsc_bind(s, &param[(size_t)i*(size_t)n_col], n_col);
+    if( n_col==0 || rc==SQLITE_OK ){
+      rc = lscStep(s);
+      if( rc==SQLITE_ROW ){
+        /* Rows of RETURNING are dropped: all changes are made before the first of them. */
+        int rc2 = sqlite3_reset(s->st);
+        rc = rc2==SQLITE_OK ? SQLITE_DONE : rc2;
+        s->changes = ((Vdbe*)s->st)->db->nChange;
+        if( rc!=SQLITE_DONE ) lscKeepError(((Vdbe*)s->st)->db, rc, &s->error);
+      }
+      if( rc==SQLITE_DONE ) *changes += s->changes;
     }
-    rc = sqlite3_step(s->st);
-    if( rc==SQLITE_ROW ) rc = SQLITE_DONE;
-    {
-      int rc2 = sqlite3_reset(s->st);
-      if( rc2!=SQLITE_OK ) rc = rc2;
-    }
-    if( rc!=SQLITE_DONE ) break;
-    *changes += sqlite3_changes64(((Vdbe*)s->st)->db);
+    sqlite3_mutex_leave(mutex);
   }
-  *done = i;
+  *done = rc==SQLITE_DONE ? i : i-1;
   return rc;
 }
 
+/* Whether z[0..n) is UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static int lscIsUtf8(const unsigned char *z, int n){
+  int i = 0;
+  while( i<n ){
+    unsigned c = z[i];
+    int more;
+    if( c<0x80 ){
+      i++;
+      continue;
+    }
+    if( c<0xc2 || c>0xf4 ) return 0;
+    more = c<0xe0 ? 1 : c<0xf0 ? 2 : 3;
+    if( n-i<=more ) return 0;
+    if( (z[i+1]&0xc0)!=0x80 ) return 0;
+    if( c==0xe0 && z[i+1]<0xa0 ) return 0;
+    if( c==0xed && z[i+1]>0x9f ) return 0;
+    if( c==0xf0 && z[i+1]<0x90 ) return 0;
+    if( c==0xf4 && z[i+1]>0x8f ) return 0;
+    if( more>1 && (z[i+2]&0xc0)!=0x80 ) return 0;
+    if( more>2 && (z[i+3]&0xc0)!=0x80 ) return 0;
+    i += more + 1;
+  }
+  return 1;
+}
+
+/* Copy the current row behind the others of the batch, whose texts and blobs fill `used` bytes. Returns the bytes
+** filled then, or -1 if the row has to stay where it is. */
+static int lscCopyRow(const lsc_stmt *s, lsc_batch *b, int used){
+  lsc_cell *out = &b->cell[b->n_row*s->n_col];
+  int i;
+  for(i=0; i<s->n_col; i++){
+    const lsc_cell *c = &s->row[i];
+    out[i] = *c;
+    if( c->type!=SQLITE_TEXT && c->type!=SQLITE_BLOB ) continue;
+    if( c->n>LSC_BATCH_HEAP-used ) return -1;
+    if( c->type==SQLITE_TEXT && !lscIsUtf8(c->u.z, c->n) ) return -1;
+    if( c->n>0 ) memcpy(&b->heap[used], c->u.z, (size_t)c->n);
+    out[i].u.z = &b->heap[used];
+    used += c->n;
+  }
+  b->n_row++;
+  return used;
+}
+
 int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row){
+  sqlite3_mutex *mutex = ((Vdbe*)s->st)->db->mutex;
   int n_col = s->n_col;
   int used = 0;
   int rc;
 
   b->n_row = 0;
-  if( b->cell==0 ){
-    b->cell = sqlite3_malloc64(sizeof(lsc_cell)*LSC_BATCH_CELLS);
-    b->heap = sqlite3_malloc64(LSC_BATCH_HEAP);
-  }
+  if( b->cell==0 ) b->cell = sqlite3_malloc64(sizeof(lsc_cell)*LSC_BATCH_CELLS);
+  if( b->heap==0 ) b->heap = sqlite3_malloc64(LSC_BATCH_HEAP);
   if( max_row>LSC_BATCH_ROWS ) max_row = LSC_BATCH_ROWS;
   if( n_col>0 && max_row>LSC_BATCH_CELLS/n_col ) max_row = LSC_BATCH_CELLS/n_col;
-  rc = lsc_step(s);
-  if( b->cell==0 || b->heap==0 ) return rc;
+  if( b->cell==0 || b->heap==0 ) max_row = 1;
+  sqlite3_mutex_enter(mutex);
+  rc = lscStep(s);
   while( rc==SQLITE_ROW && b->n_row+1<max_row ){
-    lsc_cell *out = &b->cell[b->n_row*n_col];
-    int start = used;
-    int i;
-    for(i=0; i<n_col; i++){
-      out[i] = s->row[i];
-      if( out[i].type==SQLITE_TEXT || out[i].type==SQLITE_BLOB ){
-        if( out[i].n>LSC_BATCH_HEAP-used ){
-          used = start;
-          return SQLITE_ROW;
-        }
-        if( out[i].n>0 ) memcpy(&b->heap[used], out[i].u.z, (size_t)out[i].n);
-        out[i].u.z = &b->heap[used];
-        used += out[i].n;
-      }
-    }
-    b->n_row++;
-    rc = lsc_step(s);
+    used = lscCopyRow(s, b, used);
+    if( used<0 ) break;
+    rc = lscStep(s);
   }
+  sqlite3_mutex_leave(mutex);
   return rc;
 }
 
@@ -184,9 +247,18 @@ void lsc_batch_free(lsc_batch *b){
   memset(b, 0, sizeof(*b));
 }
 
-int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail){
+int lsc_prepare(sqlite3 *db, const char *sql, sqlite3_int64 n, unsigned flags, lsc_stmt *s, int *tail){
   const char *end = sql;
-  int rc = sqlite3_prepare_v3(db, sql, n, flags, &s->st, &end);
+  int rc;
+  sqlite3_mutex_enter(db->mutex);
+  if( n>db->aLimit[SQLITE_LIMIT_SQL_LENGTH] ){
+    rc = SQLITE_TOOBIG;
+  }else{
+    /* The length counts the NUL, which spares SQLite a copy. */
+    rc = sqlite3_prepare_v3(db, sql, (int)n+1, flags, &s->st, &end);
+    if( rc!=SQLITE_OK ) lscKeepError(db, rc, &s->error);
+  }
+  sqlite3_mutex_leave(db->mutex);
   *tail = (int)(end - sql);
   return rc;
 }
@@ -201,21 +273,27 @@ void lsc_finalize(lsc_stmt *s){
     s->next = 0;
   }
   sqlite3_finalize(st);
+  sqlite3_free(s->error.text);
+  s->error.text = 0;
   sqlite3_free(s->row);
   s->row = 0;
   s->n_alloc = s->n_col = 0;
 }
 
-int lsc_script(sqlite3 *db, const char *sql){
+int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error){
   int rc = SQLITE_OK;
 
+  if( n>sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, -1) ) return SQLITE_TOOBIG;
   while( rc==SQLITE_OK && *sql ){
     sqlite3_stmt *st = 0;
+    sqlite3_mutex_enter(db->mutex);
     rc = sqlite3_prepare_v2(db, sql, -1, &st, &sql);
     if( rc==SQLITE_OK && st ){
       do{ rc = sqlite3_step(st); }while( rc==SQLITE_ROW );
       rc = sqlite3_finalize(st);
     }
+    if( rc!=SQLITE_OK ) lscKeepError(db, rc, error);
+    sqlite3_mutex_leave(db->mutex);
   }
   return rc;
 }

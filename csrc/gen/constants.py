@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 HEAD = '''"""Constants of SQLite {version}. Made by csrc/gen/constants.py; do not edit."""
@@ -51,6 +52,9 @@ def generate(header: str) -> str:
     values, codes, settings = parse(header)
     lines = [HEAD.format(version=version[1])]
     lines += [f"{name}: Final = {values[name]}" for name in sorted(values)]
+    # Written out, for type checkers run no code. The two tables below are not of the public API.
+    public = textwrap.fill(", ".join(f'"{name}"' for name in sorted(values)), 116, break_on_hyphens=False)
+    lines.append(f"\n__all__ = [  # noqa: RUF022\n{textwrap.indent(public, '    ')},\n]")
     lines.append("\n# Result code -> name.")
     lines.append("ERROR_NAMES: Final[dict[int, str]] = {")
     names: dict[int, str] = {}

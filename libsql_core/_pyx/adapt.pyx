@@ -51,6 +51,39 @@ def adapt(obj, proto=PrepareProtocol, alt=NO_ALTERNATIVE, /):
     return adapt_value(obj, proto, alt)
 
 
+cdef int digits(const char *z, int n) noexcept:
+    """The number that n digits form, or -1 if one of them is none."""
+    cdef int i, value = 0
+    for i in range(n):
+        if z[i] < c'0' or z[i] > c'9':
+            return -1
+        value = value * 10 + (z[i] - c'0')
+    return value
+
+
+def parse_timestamp(bytes data, /):
+    """The datetime that the usual form YYYY-MM-DD HH:MM:SS[.ffffff] says; None for any other form."""
+    cdef const char *z = data
+    cdef Py_ssize_t n = len(data)
+    cdef int year, month, day, hour, minute, second, micro = 0
+    cdef Py_ssize_t i
+    if n < 19 or z[4] != c'-' or z[7] != c'-' or z[10] != c' ' or z[13] != c':' or z[16] != c':':
+        return None
+    year, month, day = digits(z, 4), digits(z + 5, 2), digits(z + 8, 2)
+    hour, minute, second = digits(z + 11, 2), digits(z + 14, 2), digits(z + 17, 2)
+    if year < 0 or month < 0 or day < 0 or hour < 0 or minute < 0 or second < 0:
+        return None
+    if n > 19:
+        if n == 20 or z[19] != c'.':
+            return None
+        for i in range(20, n):
+            if z[i] < c'0' or z[i] > c'9':
+                return None
+        for i in range(20, 26):
+            micro = micro * 10 + (z[i] - c'0' if i < n else 0)
+    return datetime_new(year, month, day, hour, minute, second, micro, None)
+
+
 def register_adapter(type, adapter, /):
     """Have `adapter(value)` turn values of exactly this type into one that SQLite stores."""
     global plain_adapted

@@ -117,7 +117,6 @@ cdef int fill_params(Statement stmt, object params) except -1:
     """Fill stmt.params and keep in stmt.bound what they point into."""
     cdef Py_ssize_t i, n
     cdef list kept
-    cdef const char *z
     cdef str name
     cdef object value
     cdef PyObject *item
@@ -152,13 +151,14 @@ cdef int fill_params(Statement stmt, object params) except -1:
         if PY_VERSION_HEX >= 0x030B0000:
             raise ProgrammingError("parameters are of unsupported type")
         raise ValueError("parameters are of unsupported type")
+    if stmt.names is None:
+        stmt.names = parameter_names(stmt)
     kept = [None] * stmt.n_param
     for i in range(stmt.n_param):
-        z = sqlite3_bind_parameter_name(stmt.s.st, <int>i + 1)
-        if z is NULL:
+        name = <str>PyTuple_GET_ITEM(stmt.names, i)
+        if name is None:
             raise ProgrammingError(
                 f"Binding {i + 1} has no name, but you supplied a dictionary (which has only names).")
-        name = (z + 1).decode("utf-8")
         if type(params) is dict:
             item = PyDict_GetItemWithError(params, name)
             if item is NULL:
@@ -172,6 +172,16 @@ cdef int fill_params(Statement stmt, object params) except -1:
         kept[i] = bind_value(&stmt.params[i], value, <int>i, name)
     stmt.bound = kept
     return 0
+
+
+cdef tuple parameter_names(Statement stmt):
+    cdef int i
+    cdef const char *z
+    cdef list names = []
+    for i in range(stmt.n_param):
+        z = sqlite3_bind_parameter_name(stmt.s.st, i + 1)
+        names.append(None if z is NULL else intern_text((z + 1).decode("utf-8")))
+    return tuple(names)
 
 
 cdef int missing_param(Py_ssize_t i, str name) except -1:

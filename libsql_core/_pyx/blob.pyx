@@ -31,15 +31,6 @@ cdef int close_blobs(Connection con) except -1:
     return 0
 
 
-cdef int blob_error(Blob blob, int rc) except -1:
-    if rc == SQLITE_OK:
-        return 0
-    if rc == SQLITE_ABORT:
-        # The row was changed or deleted: the handle is expired for good.
-        raise_db(blob.connection.db)
-    raise_db(blob.connection.db)
-
-
 cdef bytes read_blob(Blob blob, int n, int offset):
     cdef bytes data = PyBytes_FromStringAndSize(NULL, n)
     cdef char *z = PyBytes_AS_STRING(data)
@@ -49,7 +40,8 @@ cdef bytes read_blob(Blob blob, int n, int offset):
     with nogil:
         rc = sqlite3_blob_read(blob.handle, z, n, offset)
     try:
-        blob_error(blob, rc)
+        if rc != SQLITE_OK:
+            raise_db(con)
     finally:
         leave(con)
     return data
@@ -64,7 +56,8 @@ cdef int write_blob(Blob blob, const void *z, Py_ssize_t n, int offset) except -
     with nogil:
         rc = sqlite3_blob_write(blob.handle, z, <int>n, offset)
     try:
-        blob_error(blob, rc)
+        if rc != SQLITE_OK:
+            raise_db(con)
     finally:
         leave(con)
     return 0
@@ -249,7 +242,7 @@ cdef Blob open_blob(Connection con, object table, object column, object row, bin
         rc = sqlite3_blob_open(con.db, s, t, c, rowid, not readonly, &handle)
     try:
         if rc != SQLITE_OK:
-            raise_db(con.db)
+            raise_db(con)
         made_here = True
         try:
             blob = Blob.__new__(Blob)

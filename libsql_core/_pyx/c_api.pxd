@@ -44,6 +44,11 @@ cdef extern from "sqlite3.h" nogil:
     int sqlite3_total_changes(sqlite3 *db)
     int sqlite3_changes(sqlite3 *db)
     sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *db)
+    ctypedef struct sqlite3_mutex:
+        pass
+    sqlite3_mutex *sqlite3_db_mutex(sqlite3 *db)
+    void sqlite3_mutex_enter(sqlite3_mutex *mutex)
+    void sqlite3_mutex_leave(sqlite3_mutex *mutex)
     void sqlite3_interrupt(sqlite3 *db)
     int sqlite3_complete(const char *sql)
     int sqlite3_limit(sqlite3 *db, int category, int value)
@@ -138,10 +143,17 @@ cdef extern from "lsc.h" nogil:
         lsc_cell_u u
         int n
         int type
+    ctypedef struct lsc_error:
+        int code
+        char *text
     ctypedef struct lsc_stmt:
         sqlite3_stmt *st
         lsc_cell *row
         int n_col
+        int fork
+        sqlite3_int64 changes
+        sqlite3_int64 rowid
+        lsc_error error
         lsc_stmt *next
         lsc_stmt **link
     ctypedef struct lsc_batch:
@@ -151,7 +163,7 @@ cdef extern from "lsc.h" nogil:
     int LSC_BATCH_ROWS, LSC_BATCH_CELLS
 
     int lsc_initialize()
-    int lsc_prepare(sqlite3 *db, const char *sql, int n, unsigned flags, lsc_stmt *s, int *tail)
+    int lsc_prepare(sqlite3 *db, const char *sql, sqlite3_int64 n, unsigned flags, lsc_stmt *s, int *tail)
     int lsc_is_dml(const char *sql)
     int lsc_is_blank(const char *sql)
     int lsc_bind(lsc_stmt *s, const lsc_cell *param, int n)
@@ -160,7 +172,8 @@ cdef extern from "lsc.h" nogil:
     int lsc_fetch(lsc_stmt *s, lsc_batch *b, int max_row)
     void lsc_batch_free(lsc_batch *b)
     int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes)
-    int lsc_script(sqlite3 *db, const char *sql)
+    int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error)
+    const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     void lsc_finalize(lsc_stmt *s)
     int lsc_fork_count()
     int lsc_has_file(sqlite3 *db)
@@ -169,3 +182,8 @@ cdef extern from "lsc.h" nogil:
 cdef extern from "libsql.h" nogil:
     const char *libsql_libversion()
     const char *libsql_sourceid()
+
+
+cdef extern from "lsc_api.h" nogil:
+    const char *LSC_API_CAPSULE
+    const void *lsc_api()

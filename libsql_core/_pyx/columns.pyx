@@ -1,45 +1,75 @@
 # Result columns: names, description, converters, and rows that know their names.
 
 cdef enum:
+    UNKNOWN = -1
     C_DECLTYPES = 1
     C_COLNAMES = 2
 
 
 @cython.final
 cdef class Columns:
-    pass
+    def __cinit__(self):
+        self.distinct = UNKNOWN
 
 
-cdef Columns make_columns(sqlite3_stmt *st, int detect_types):
+cdef Columns make_columns(Connection con, sqlite3_stmt *st):
+    lock(con)
+    try:
+        return read_columns(st, con.detect_types)
+    finally:
+        unlock(con)
+
+
+cdef Columns read_columns(sqlite3_stmt *st, int detect_types):
     cdef Columns columns = Columns.__new__(Columns)
     cdef int n = sqlite3_column_count(st)
     cdef int i
     cdef const char *z
-    cdef bytes raw
-    cdef Py_ssize_t cut
-    cdef list names = []
-    cdef str name
+    cdef Py_ssize_t length
+    cdef PyObject *name
+    cdef tuple names = take(PyTuple_New(n))
     for i in range(n):
         z = sqlite3_column_name(st, i)
         if z is NULL:
             raise MemoryError()
-        raw = z
+        length = strlen(z)
         if detect_types & C_COLNAMES:
-            cut = raw.find(b"[")
-            if cut > 0 and raw[cut - 1] == c' ':
-                cut -= 1
-            if cut >= 0:
-                raw = raw[:cut]
-        name = raw.decode("utf-8")
-        names.append(sys_intern(name))
-    columns.names = tuple(names)
-    columns.description = tuple([(name, None, None, None, None, None, None) for name in names])
-    columns.distinct = len({name.lower() for name in names}) == n
+            length = bare_name(z, length)
+        name = PyUnicode_DecodeUTF8(z, length, NULL)
+        if name is NULL:
+            raise_pending()
+        PyUnicode_InternInPlace(&name)
+        PyTuple_SET_ITEM(<PyObject *>names, i, name)
+    columns.names = names
     return columns
 
 
-cdef list make_converters(sqlite3_stmt *st, int detect_types):
+cdef Py_ssize_t bare_name(const char *z, Py_ssize_t length) noexcept:
+    """The length of a column name without the type in brackets, and one blank in front of that."""
+    cdef Py_ssize_t i
+    for i in range(length):
+        if z[i] == c'[':
+            return i - 1 if i > 0 and z[i - 1] == c' ' else i
+    return length
+
+
+cdef tuple describe(Columns columns):
+    """Cursor.description, made when it is first asked for."""
+    if columns.description is None:
+        columns.description = tuple([(name, None, None, None, None, None, None) for name in columns.names])
+    return columns.description
+
+
+cdef list make_converters(Connection con, sqlite3_stmt *st):
     """For each column the converter that its name or declared type asks for, or None."""
+    lock(con)
+    try:
+        return read_converters(st, con.detect_types)
+    finally:
+        unlock(con)
+
+
+cdef list read_converters(sqlite3_stmt *st, int detect_types):
     cdef list found = []
     cdef int i
     cdef const char *z
@@ -112,8 +142,7 @@ cdef class Row:
         raise IndexError("Index must be int or string")
 
     def __hash__(self):
-        cdef object names = None if self.columns is None else self.columns.description
-        return hash(names) ^ hash(self.data)
+        return hash(None if self.columns is None else self.columns.names) ^ hash(self.data)
 
     def __eq__(self, other):
         if not isinstance(other, Row):
@@ -127,8 +156,8 @@ cdef class Row:
 
 
 cdef bint same_row(Row a, Row b) except -1:
-    cdef object names_a = None if a.columns is None else a.columns.description
-    cdef object names_b = None if b.columns is None else b.columns.description
+    cdef object names_a = None if a.columns is None else a.columns.names
+    cdef object names_b = None if b.columns is None else b.columns.names
     return names_a == names_b and a.data == b.data
 
 
@@ -140,6 +169,8 @@ cdef Py_ssize_t row_index(Columns columns, str key) except -2:
     if columns is None:
         return -1
     n = PyTuple_GET_SIZE(columns.names)
+    if columns.distinct == UNKNOWN:
+        columns.distinct = len({text.lower() for text in columns.names}) == n
     if columns.distinct:
         # Names and the literals of a program are interned: mostly the very same object.
         for i in range(n):

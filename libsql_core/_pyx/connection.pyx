@@ -32,6 +32,8 @@ cdef class Connection:
         control = autocommit_value(autocommit)
         PySys_Audit("sqlite3.connect", "O", <PyObject *>database)
         path = file_name(database)
+        if self.running:
+            raise ProgrammingError("Cannot initialise a connection anew while one of its statements runs.")
         if self.initialized:
             self.initialized = False
             retire_connection(self)
@@ -178,8 +180,12 @@ Compile a statement without running it.
     @property
     def total_changes(self):
         """Rows changed since the connection was opened."""
+        cdef int changes
         check_open(self)
-        return sqlite3_total_changes(self.db)
+        lock(self)
+        changes = sqlite3_total_changes(self.db)
+        unlock(self)
+        return changes
 
     def close(self):
         """Close the connection. An open transaction is rolled back, whatever the transaction control."""
@@ -196,7 +202,7 @@ Compile a statement without running it.
     def interrupt(self):
         """Make running statements of this connection, in whatever thread, fail soon."""
         check_open(self)
-        sqlite3_interrupt(self.db)
+        sqlite3_interrupt(self.db)      # takes no mutex
 
     # Functions and hooks
 

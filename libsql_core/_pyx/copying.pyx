@@ -11,7 +11,7 @@ cdef int run_backup(Connection con, Connection target, int pages, object progres
         with nogil:
             backup = sqlite3_backup_init(target.db, "main", con.db, z)
         if backup is NULL:
-            raise_db(target.db)
+            raise_db(target)
         try:
             while True:
                 with nogil:
@@ -32,7 +32,7 @@ cdef int run_backup(Connection con, Connection target, int pages, object progres
         with nogil:
             rc = sqlite3_backup_finish(backup)
         if rc != SQLITE_OK:
-            raise_db(target.db)
+            raise_db(target)
     finally:
         leave(target)
         leave(con)
@@ -81,7 +81,7 @@ cdef int deserialize_database(Connection con, const void *data, Py_ssize_t n, by
             memcpy(copy, data, n)
             rc = sqlite3_deserialize(con.db, z, copy, n, n, flags)
         if rc != SQLITE_OK:
-            raise_db(con.db)
+            raise_db(con)
     finally:
         leave(con)
     return 0

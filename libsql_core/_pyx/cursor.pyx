@@ -29,6 +29,13 @@ cdef inline int drop_rows(Cursor cur) except -1:
     return 0
 
 
+cdef inline int give_back(Cursor cur) except -1:
+    """At the end of a cursor's life its statement goes back to the connection; a forked child leaves it alone."""
+    if cur.stmt is not None and cur._connection is not None and cur.stmt.s.fork == lsc_fork_count():
+        drop_rows(cur)
+    return 0
+
+
 cdef str check_sql(object sql, str where):
     if not isinstance(sql, str):
         raise TypeError(f"{where} must be str, not {not_type(sql)}")
@@ -79,14 +86,14 @@ cdef int execute_one(Cursor cur, str sql, object params) except -1:
             if con.closing:
                 check_open(con)
             if rc != SQLITE_ROW and rc != SQLITE_DONE:
-                raise_db(con.db)
+                raise_error(&stmt.s.error)
             refresh_columns(con, stmt)
             cur.columns = stmt.columns
             if con.detect_types and stmt.columns is not None:
-                cur.converters = make_converters(st, con.detect_types)
+                cur.converters = make_converters(con, st)
             if rc == SQLITE_DONE and stmt.is_dml:
-                cur._rowcount = sqlite3_changes(con.db)
-            cur.rowid = sqlite3_last_insert_rowid(con.db)
+                cur._rowcount = stmt.s.changes
+            cur.rowid = stmt.s.rowid
             cur.has_rowid = True
         finally:
             leave(con)
@@ -161,7 +168,7 @@ cdef int run_cells(Cursor cur, Connection con, Statement stmt, lsc_cell *cells, 
         if con.closing:
             check_open(con)
         if rc != SQLITE_DONE:
-            raise_db(con.db)
+            raise_error(&stmt.s.error)
     finally:
         leave(con)
     check_open(con)
@@ -228,14 +235,15 @@ cdef inline bint try_cell(lsc_cell *cell, object value):
 
 
 @cython.freelist(16)
-@cython.no_gc_clear
 cdef class Cursor:
     """Runs statements on a connection and fetches their rows."""
 
     def __dealloc__(self):
-        # no_gc_clear: the statement must go back to its connection even when both are garbage.
-        if self.stmt is not None and self._connection.fork_id == lsc_fork_count():
-            drop_rows(self)
+        give_back(self)
+
+    def __del__(self):
+        # In a cycle of garbage: the fields are still there, which __dealloc__ cannot count on.
+        give_back(self)
 
     def __cinit__(self, *args, **kwargs):
         self._rowcount = -1
@@ -270,6 +278,8 @@ cdef class Cursor:
         cdef const char *z
         cdef Py_ssize_t n
         cdef int rc
+        cdef lsc_error error
+        error.text = NULL
         if PY_VERSION_HEX < 0x030B0000 and not isinstance(sql_script, str):
             raise ValueError("script argument must be unicode.")
         sql_script = check_sql(sql_script, "executescript() argument")
@@ -277,19 +287,19 @@ cdef class Cursor:
         z = PyUnicode_AsUTF8AndSize(sql_script, &n)
         if strlen(z) != <size_t>n:
             raise ValueError("embedded null character")
-        if n > sqlite3_limit(con.db, SQLITE_LIMIT_SQL_LENGTH, -1):
-            raise DataError("query string is too large")
         if con._autocommit == -1:
             commit(con)
         con.running += 1
         with nogil:
-            rc = lsc_script(con.db, z)
+            rc = lsc_script(con.db, z, n, &error)
         try:
             raise_kept()
             if con.closing:
                 check_open(con)
+            if rc == SQLITE_TOOBIG and error.text is NULL:
+                raise DataError("query string is too large")
             if rc != SQLITE_OK:
-                raise_db(con.db)
+                raise_error(&error)
         finally:
             leave(con)
         return self
@@ -357,7 +367,7 @@ cdef class Cursor:
     @property
     def description(self):
         """A 7-tuple for each column of the last query, its name first; None if it had no columns."""
-        return None if self.columns is None else self.columns.description
+        return None if self.columns is None else describe(self.columns)
 
     @property
     def lastrowid(self):

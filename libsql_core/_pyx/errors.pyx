@@ -81,9 +81,30 @@ cdef int raise_code(int rc) except -1:
     raise make_error(rc, sqlite3_errstr(rc).decode("utf-8", "replace"))
 
 
-cdef int raise_db(sqlite3 *db) except -1:
-    """Raise what the connection's last call left behind."""
+cdef int raise_error(lsc_error *error) except -1:
+    """Raise what a call of lsc.h noted, and free the note."""
+    cdef char *text = error.text
+    error.text = NULL
+    if text is NULL or error.code & 0xff == SQLITE_NOMEM:
+        sqlite3_free(text)
+        raise MemoryError()
+    message = text.decode("utf-8", "replace")
+    sqlite3_free(text)
+    raise make_error(error.code, message)
+
+
+cdef int raise_handle(sqlite3 *db) except -1:
+    """Raise what the last call on a handle left behind that no other thread can use."""
     cdef int rc = sqlite3_extended_errcode(db)
     if rc & 0xff == SQLITE_NOMEM:
         raise MemoryError()
     raise make_error(rc, sqlite3_errmsg(db).decode("utf-8", "replace"))
+
+
+cdef int raise_db(Connection con) except -1:
+    """Raise what the connection's last call left behind."""
+    lock(con)
+    try:
+        raise_handle(con.db)
+    finally:
+        unlock(con)

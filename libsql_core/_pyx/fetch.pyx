@@ -77,20 +77,21 @@ cdef tuple slow_row(Cursor cur, const lsc_cell *cell, int n):
             values[i] = cell_value(cur._connection, cur.columns, i, &cell[i])
         elif cell[i].type != SQLITE_NULL:
             # As in the standard library, what is empty converts to None.
-            raw = cell_bytes(&cell[i], cur.stmt.s.st, i)
+            raw = cell_bytes(&cell[i], &cur.stmt.s, i)
             values[i] = None if raw is None else converter(raw)
     return tuple(values)
 
 
-cdef bytes cell_bytes(const lsc_cell *cell, sqlite3_stmt *st, int i):
+cdef bytes cell_bytes(const lsc_cell *cell, lsc_stmt *s, int i):
     """What a converter is given: the value as SQLite casts it to a blob."""
     cdef const void *z
+    cdef int n
     if cell.type == SQLITE_TEXT or cell.type == SQLITE_BLOB:
         return PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n) if cell.n else None
-    z = sqlite3_column_blob(st, i)
+    z = lsc_column_blob(s, i, &n)
     if z is NULL:
         raise MemoryError()
-    return PyBytes_FromStringAndSize(<const char *>z, sqlite3_column_bytes(st, i))
+    return PyBytes_FromStringAndSize(<const char *>z, n)
 
 
 cdef inline tuple current_row(Cursor cur, const lsc_cell *cell, int n):
@@ -144,9 +145,9 @@ cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
         if con.closing:
             check_open(con)
         elif rc != SQLITE_DONE:
-            raise_db(sqlite3_db_handle(stmt.s.st))
+            raise_error(&stmt.s.error)
         elif stmt.is_dml:
-            cur._rowcount = sqlite3_changes(sqlite3_db_handle(stmt.s.st))
+            cur._rowcount = stmt.s.changes
     finally:
         leave(con)
         finish_statement(con, stmt)

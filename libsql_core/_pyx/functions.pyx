@@ -122,7 +122,11 @@ cdef int fail(sqlite3_context *ctx, object what, object error, const char *messa
 
 cdef int run_function(sqlite3_context *ctx, int n, sqlite3_value **values) noexcept:
     cdef Args args
-    cdef object func = <object>sqlite3_user_data(ctx)
+    cdef object func
+    if has_kept():
+        sqlite3_result_error(ctx, "a callback raised an exception", -1)
+        return 0
+    func = <object>sqlite3_user_data(ctx)
     try:
         try:
             load_args(&args, n, values)
@@ -204,6 +208,9 @@ cdef int call_result(sqlite3_context *ctx, object instance, str name) noexcept:
 
 
 cdef int run_step(sqlite3_context *ctx, int n, sqlite3_value **values) noexcept:
+    if has_kept():
+        sqlite3_result_error(ctx, "a callback raised an exception", -1)
+        return 0
     try:
         instance = instance_of(ctx, True)
     except BaseException as error:
@@ -241,6 +248,8 @@ cdef int run_collation(void *data, int n_a, const char *a, int n_b, const char *
     cdef long long order = 0
     cdef int overflow = 0
     cdef PyObject *slot[3]
+    if has_kept():
+        return 0
     slot[1] = slot[2] = NULL
     try:
         try:

@@ -20,6 +20,8 @@ cdef int run_authorizer(void *data, int action, const char *a, const char *b, co
 cdef int run_progress(void *data) noexcept:
     cdef object callback = <object>data
     cdef bint stop = True
+    if has_kept():
+        return 1
     try:
         stop = bool(callback())
     except BaseException as error:

@@ -1,4 +1,5 @@
 # Functions and values of the module itself.
+from cpython.pycapsule cimport PyCapsule_New
 
 PARSE_DECLTYPES = C_DECLTYPES
 PARSE_COLNAMES = C_COLNAMES
@@ -46,6 +47,12 @@ def complete_statement(statement):
     return bool(sqlite3_complete(z))
 
 
+def handle(Connection connection not None, /):
+    """Address of the connection's sqlite3 object."""
+    check_connection(connection)
+    return <size_t>connection.db
+
+
 cdef int warn_unclosed(Connection con) except -1:
     import warnings
     warnings.warn(f"unclosed database in {con!r}", ResourceWarning, source=con)
@@ -73,6 +80,9 @@ set_type_name(Statement, "libsql_core.Statement")
 
 if lsc_initialize() != SQLITE_OK:
     raise ImportError("SQLite could not be initialised")
+
+# The routine tables of lsc_api.h, for libsql_core.lowlevel and C extensions.
+api = PyCapsule_New(<void *>lsc_api(), LSC_API_CAPSULE, NULL)
 
 # Up to Python 3.10 the standard library's value is a constant.
 threadsafety = {0: 0, 1: 3, 2: 1}[sqlite3_threadsafe()] if PY_VERSION_HEX >= 0x030B0000 else 1

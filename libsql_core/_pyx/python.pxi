@@ -8,6 +8,7 @@ cdef extern from "Python.h":
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *n) except NULL
     PyObject *PyUnicode_DecodeUTF8(const char *z, Py_ssize_t n, const char *errors)
+    void PyUnicode_InternInPlace(PyObject **text)
     PyObject *PyLong_FromLongLong(long long value)
     PyObject *PyFloat_FromDouble(double value)
     PyObject *raw_bytes "PyBytes_FromStringAndSize"(const char *z, Py_ssize_t n)
@@ -27,10 +28,11 @@ cdef extern from *:
     ** callback comes back with one call instead of looking the state up; callbacks on other ways take the long one.
     */
     #if defined(_MSC_VER)
-    static __declspec(thread) PyThreadState *lsc_outside;
+    #define LSC_THREAD __declspec(thread)
     #else
-    static __thread PyThreadState *lsc_outside;
+    #define LSC_THREAD __thread
     #endif
+    static LSC_THREAD PyThreadState *lsc_outside;
     static CYTHON_INLINE void lsc_leave_python(void) { lsc_outside = PyEval_SaveThread(); }
     static CYTHON_INLINE void lsc_enter_python(void) {
       PyThreadState *state = lsc_outside;
@@ -45,21 +47,30 @@ cdef extern from *:
     static CYTHON_INLINE void lsc_leave_callback(int direct, PyGILState_STATE gil) {
       if (direct) lsc_leave_python(); else PyGILState_Release(gil);
     }
-    /* The exception of a callback that could not tell SQLite, for the run that this thread is in. */
-    static PyObject *lsc_error;
-    static unsigned long lsc_error_thread;
+    /*
+    ** The exception of a callback that could not tell SQLite, for the run that this thread is in, which raises it at
+    ** its end. Until then no other callback runs in the thread. The count spares the others a look at their threads.
+    */
+    static LSC_THREAD PyObject *lsc_kept;
+    static int lsc_n_kept;
+    static CYTHON_INLINE int lsc_has_kept(void) { return lsc_n_kept && lsc_kept; }
     static void lsc_keep_error(PyObject *error) {
-      if (lsc_error) return;
+      if (lsc_kept) return;
       Py_INCREF(error);
-      lsc_error = error;
-      lsc_error_thread = PyThread_get_thread_ident();
+      lsc_kept = error;
+      lsc_n_kept++;
     }
-    static CYTHON_INLINE int lsc_raise_kept(void) {
-      PyObject *error = lsc_error;
-      if (!error || lsc_error_thread != PyThread_get_thread_ident()) return 0;
-      lsc_error = NULL;
-      PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    static void lsc_drop_kept_now(void) {
+      PyObject *error = lsc_kept;
+      lsc_kept = NULL;
+      lsc_n_kept--;
       Py_DECREF(error);
+    }
+    static CYTHON_INLINE void lsc_drop_kept(void) { if (lsc_has_kept()) lsc_drop_kept_now(); }
+    static CYTHON_INLINE int lsc_raise_kept(void) {
+      if (!lsc_has_kept()) return 0;
+      PyErr_SetObject((PyObject *)Py_TYPE(lsc_kept), lsc_kept);
+      lsc_drop_kept_now();
       return -1;
     }
     /* Of our frames a traceback shows only the one that raised: the others say nothing to a user. */
@@ -89,6 +100,8 @@ cdef extern from *:
     """
     void keep_error "lsc_keep_error"(object error)
     int raise_kept "lsc_raise_kept"() except -1
+    bint has_kept "lsc_has_kept"() noexcept
+    void drop_kept "lsc_drop_kept"() noexcept
     ctypedef int PyGILState_STATE
     void leave_python "lsc_leave_python"() noexcept nogil
     void enter_python "lsc_enter_python"() noexcept nogil

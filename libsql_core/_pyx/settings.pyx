@@ -6,12 +6,14 @@ cdef int define_function(Connection con, object name, object narg, object func, 
     cdef int flags = SQLITE_UTF8 | (SQLITE_DETERMINISTIC if deterministic else 0)
     cdef int rc
     check_connection(con)
+    lock(con)
     if func is None:
         rc = sqlite3_create_function_v2(con.db, z, n, flags, NULL, NULL, NULL, NULL, NULL)
     else:
         Py_INCREF(func)
         rc = sqlite3_create_function_v2(
             con.db, z, n, flags, <void *>func, call_function, NULL, NULL, forget_object)
+    unlock(con)
     return function_error(rc, "Error creating function")
 
 
@@ -20,6 +22,7 @@ cdef int define_aggregate(Connection con, object name, object narg, object made_
     cdef int n = c_int(narg)
     cdef int rc
     check_connection(con)
+    lock(con)
     if made_by is None:
         rc = sqlite3_create_function_v2(con.db, z, n, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL)
     elif window:
@@ -31,6 +34,7 @@ cdef int define_aggregate(Connection con, object name, object narg, object made_
         Py_INCREF(made_by)
         rc = sqlite3_create_function_v2(
             con.db, z, n, SQLITE_UTF8, <void *>made_by, NULL, call_step, call_finalize, forget_object)
+    unlock(con)
     return function_error(rc, None if window else "Error creating aggregate")
 
 
@@ -41,54 +45,61 @@ cdef int define_collation(Connection con, object name, object compare) except -1
         raise ProgrammingError("invalid character in collation name")
     z = c_text(name, "create_collation() argument 1")
     check_connection(con)
+    if compare is not None and not callable(compare):
+        raise TypeError("parameter must be callable")
+    lock(con)
     if compare is None:
         rc = sqlite3_create_collation_v2(con.db, z, SQLITE_UTF8, NULL, NULL, NULL)
     else:
-        if not callable(compare):
-            raise TypeError("parameter must be callable")
         Py_INCREF(compare)
         rc = sqlite3_create_collation_v2(con.db, z, SQLITE_UTF8, <void *>compare, call_collation, forget_object)
         if rc != SQLITE_OK:
             # Unlike functions, a refused collation is not given back.
             Py_DECREF(compare)
+    unlock(con)
     if rc != SQLITE_OK:
-        raise_db(con.db)
+        raise_db(con)
     return 0
 
 
 cdef int set_authorizer(Connection con, object callback) except -1:
     cdef int rc
     check_connection(con)
+    lock(con)
     if callback is None:
         rc = sqlite3_set_authorizer(con.db, NULL, NULL)
     else:
         rc = sqlite3_set_authorizer(con.db, call_authorizer, <void *>callback)
+    if rc == SQLITE_OK:
+        con.authorizer = callback
+    unlock(con)
     if rc != SQLITE_OK:
-        sqlite3_set_authorizer(con.db, NULL, NULL)
-        con.authorizer = None
         raise OperationalError("Error setting authorizer callback")
-    con.authorizer = callback
     return 0
 
 
 cdef int set_progress(Connection con, object callback, object n) except -1:
     cdef int steps = c_int(n)
     check_connection(con)
+    lock(con)
     if callback is None:
         sqlite3_progress_handler(con.db, 0, NULL, NULL)
     else:
         sqlite3_progress_handler(con.db, steps, call_progress, <void *>callback)
     con.progress = callback
+    unlock(con)
     return 0
 
 
 cdef int set_trace(Connection con, object callback) except -1:
     check_connection(con)
+    lock(con)
     if callback is None:
         sqlite3_trace_v2(con.db, 0, NULL, NULL)
     else:
         sqlite3_trace_v2(con.db, SQLITE_TRACE_STMT, call_trace, <void *>callback)
     con.trace = callback
+    unlock(con)
     return 0
 
 
@@ -97,7 +108,9 @@ cdef int change_limit(Connection con, object category, object limit) except? -1:
     cdef int value = c_int(limit)
     cdef int old
     check_connection(con)
+    lock(con)
     old = sqlite3_limit(con.db, which, value)
+    unlock(con)
     if old < 0:
         raise ProgrammingError("'category' is out of bounds")
     return old
@@ -110,7 +123,9 @@ cdef object change_config(Connection con, object op, int value):
     if which not in BOOLEAN_SETTINGS:
         raise ValueError(f"unknown config 'op': {which}")
     check_connection(con)
+    lock(con)
     rc = sqlite3_db_config(con.db, which, value, &now)
+    unlock(con)
     if rc != SQLITE_OK:
         raise_code(rc)
     return bool(now)
@@ -120,7 +135,10 @@ cdef int allow_extensions(Connection con, object enable) except -1:
     cdef int on = bool(enable)
     PySys_Audit("sqlite3.enable_load_extension", "OO", <PyObject *>con, <PyObject *>enable)
     check_connection(con)
-    if sqlite3_enable_load_extension(con.db, on) != SQLITE_OK:
+    lock(con)
+    rc = sqlite3_enable_load_extension(con.db, on)
+    unlock(con)
+    if rc != SQLITE_OK:
         raise OperationalError("Error enabling load extension")
     return 0
 

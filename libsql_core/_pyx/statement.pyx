@@ -10,17 +10,12 @@ cdef class Statement:
             raise TypeError("cannot create 'libsql_core.Statement' instances")
 
     def __dealloc__(self):
+        unlink_statement(&self.s)
         # A forked child leaks the parent's statement: finalizing could end a transaction of the parent.
-        if self.s.st is not NULL and self.fork_id == lsc_fork_count():
-            free_statement(self)
+        if self.s.st is not NULL and self.s.fork == lsc_fork_count():
+            with nogil:
+                lsc_finalize(&self.s)
         PyMem_Free(self.params)
-
-
-cdef int free_statement(Statement stmt) noexcept:
-    unlink_statement(&stmt.s)
-    with nogil:
-        lsc_finalize(&stmt.s)
-    return 0
 
 
 cdef inline void unlink_statement(lsc_stmt *s) noexcept:
@@ -42,8 +37,6 @@ cdef Statement prepare(Connection con, str sql, bint persistent):
     cdef int rc, tail
     cdef unsigned flags = SQLITE_PREPARE_PERSISTENT if persistent else 0
 
-    if n > sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, -1):
-        raise DataError("query string is too large")
     if strlen(z) != <size_t>n:
         if PY_VERSION_HEX >= 0x030B0000:
             raise ProgrammingError("the query contains a null character")
@@ -53,11 +46,10 @@ cdef Statement prepare(Connection con, str sql, bint persistent):
     stmt = Statement.__new__(Statement)
     made_here = False
     stmt.sql = sql
-    stmt.fork_id = con.fork_id
+    stmt.s.fork = con.fork_id
     con.running += 1
     with nogil:
-        # The length counts the NUL behind the text, which spares SQLite a copy.
-        rc = lsc_prepare(db, z, <int>n + 1, flags, &stmt.s, &tail)
+        rc = lsc_prepare(db, z, n, flags, &stmt.s, &tail)
     if stmt.s.st is not NULL:
         stmt.s.next = con.stmts
         stmt.s.link = &con.stmts
@@ -65,8 +57,11 @@ cdef Statement prepare(Connection con, str sql, bint persistent):
             con.stmts.link = &stmt.s.next
         con.stmts = &stmt.s
     try:
+        raise_kept()
+        if rc == SQLITE_TOOBIG and stmt.s.error.text is NULL:
+            raise DataError("query string is too large")
         if rc != SQLITE_OK:
-            raise_db(db)
+            raise_error(&stmt.s.error)
     finally:
         leave(con)
     check_open(con)
@@ -170,6 +165,6 @@ cdef inline int refresh_columns(Connection con, Statement stmt) except -1:
     """Bring stmt.columns up to date after a step: SQLite may have prepared the statement anew."""
     cdef int n_prepare = sqlite3_stmt_status(stmt.s.st, SQLITE_STMTSTATUS_REPREPARE, 0)
     if n_prepare != stmt.n_prepare:
-        stmt.columns = make_columns(stmt.s.st, con.detect_types) if sqlite3_column_count(stmt.s.st) else None
+        stmt.columns = make_columns(con, stmt.s.st) if sqlite3_column_count(stmt.s.st) else None
         stmt.n_prepare = n_prepare
     return 0

@@ -12,10 +12,15 @@ cdef inline int check_open(Connection con) except -1:
 
 cdef int check_fork(Connection con) except -1:
     """In a forked child: a database in memory is the child's own copy, a file is still the parent's business."""
+    cdef lsc_stmt *s
     if lsc_has_file(con.db):
         raise ProgrammingError(
             "This connection was opened before a fork and belongs to the parent process; open a new one in the child.")
     con.fork_id = lsc_fork_count()
+    s = con.stmts
+    while s is not NULL:
+        s.fork = con.fork_id
+        s = s.next
     return 0
 
 
@@ -32,8 +37,25 @@ cdef inline int check_connection(Connection con) except -1:
     return check_open(con)
 
 
+cdef inline void lock(Connection con) noexcept:
+    """Begin a run that keeps the GIL and holds the connection's mutex."""
+    con.running += 1
+    if con.running > 1:
+        # Another thread may hold the mutex and wait for the GIL.
+        with nogil:
+            sqlite3_mutex_enter(sqlite3_db_mutex(con.db))
+    else:
+        sqlite3_mutex_enter(sqlite3_db_mutex(con.db))
+
+
+cdef inline void unlock(Connection con) noexcept:
+    sqlite3_mutex_leave(sqlite3_db_mutex(con.db))
+    leave(con)
+
+
 cdef inline void leave(Connection con) noexcept:
     """End a run, and close the connection if that was asked for meanwhile."""
+    drop_kept()
     con.running -= 1
     if con.closing and con.running == 0:
         close_handle(con)
@@ -83,20 +105,15 @@ cdef int retire_connection(Connection con) except -1:
     return close_connection(con)
 
 
-cdef int run_once(Connection con, str sql) except -1:
-    """Run a statement that returns no rows."""
-    cdef Statement stmt = prepare(con, sql, False)
-    return run_statement(con, stmt)
-
-
 cdef int run_statement(Connection con, Statement stmt) except -1:
+    """Run a statement that returns no rows."""
     cdef int rc
     con.running += 1
     with nogil:
         rc = lsc_step(&stmt.s)
     try:
         if rc != SQLITE_DONE and rc != SQLITE_ROW:
-            raise_db(con.db)
+            raise_error(&stmt.s.error)
     finally:
         leave(con)
     check_open(con)
@@ -204,7 +221,7 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
         raise MemoryError()
     if rc != SQLITE_OK:
         try:
-            raise_db(db)
+            raise_handle(db)
         finally:
             with nogil:
                 sqlite3_close_v2(db)
@@ -212,7 +229,6 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
     con.stmts = NULL
     con.fork_id = lsc_fork_count()
     con.closing = False
-    con.running = 0
     clear_cache(con)
     con.cache_size = cached_statements
     con.begin_stmt = con.commit_stmt = con.rollback_stmt = None

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from against import attempt, case, each, memory, put, since, table
+from against import attempt, case, each, memory, newer, put, since, table
 
 
 def module(m: Any) -> Any:
@@ -362,4 +362,17 @@ each(
         "adapt passes": lambda m, _: m.adapt(5),
         "unknown attribute": lambda m, _: m.nonsense,
     },
+)
+
+
+newer(
+    __name__,
+    "connect: detect_types huge",
+    "connect: isolation_level number",
+    "connect: isolation_level unknown",
+    "connect: isolation_level nul",
+    "connect: isolation_level surrogate",
+    "connect: cached_statements huge",
+    "connection_constructor",
+    "connection: create_collation nul name",
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from against import attempt, case, each, memory, since, table
+from against import attempt, case, each, memory, newer, since, table
 
 
 def fail(*_: object) -> Any:
@@ -437,3 +437,13 @@ def callbacks_are_let_go(m: Any) -> object:
     con.close()
     del con
     return [held, [ref() is None for ref in alive]]
+
+
+newer(
+    __name__,
+    "function: out of memory",
+    "aggregate: finalize lacks memory",
+    "aggregate: without methods",
+    "aggregate: without step",
+    "authorizer: removed",
+)

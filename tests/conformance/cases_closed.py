@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from against import Action, attempt, case, each, in_thread, memory, put, since, table
+from against import Action, attempt, case, each, hostile_since, in_thread, memory, newer, put, since, table
 
 CONNECTION: dict[str, Action] = {
     "call": lambda m, c: c("select 1"),
@@ -290,3 +290,23 @@ def blob_of_a_changed_row_has_expired(m: Any) -> object:
     con, opened = blob_and_connection(m)
     con.execute("update b set x = 'other'")
     return [attempt(opened.read), attempt(opened.write, b"x"), attempt(opened.read, 0)]
+
+
+newer(
+    __name__,
+    "closed connection: set isolation_level none",
+    "closed connection: enter",
+    "new connection: set isolation_level none",
+    "new connection: enter",
+    "forgetful connection: set isolation_level none",
+    "forgetful connection: enter",
+    "thread connection: set isolation_level none",
+)
+hostile_since(
+    3,
+    14,
+    "new connection: row_factory",
+    "forgetful connection: row_factory",
+    "new cursor: row_factory",
+    "forgetful cursor: row_factory",
+)

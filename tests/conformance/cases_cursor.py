@@ -5,7 +5,7 @@ from collections import OrderedDict, UserDict, UserList
 from collections.abc import Iterator
 from typing import Any
 
-from against import attempt, case, each, memory, put, since, table
+from against import attempt, case, each, memory, newer, put, since, table
 
 
 class Letters:
@@ -428,3 +428,26 @@ def constraint_errors(m: Any) -> object:
             "insert into p values ('x', 3, 3, 3)",
         )
     ]
+
+
+newer(
+    __name__,
+    "parameters: named and missing",
+    "parameters: named with the colon",
+    "sql: nul in script",
+    "sql: surrogate",
+    "sql: surrogate in executemany",
+    "sql: surrogate in statement call",
+    "executemany of: select",
+    "executemany of: select none",
+    "executemany of: values",
+    "executemany of: cte",
+    "executemany of: pragma",
+    "executemany of: begin",
+    "executemany of: savepoint",
+    "executemany of: empty",
+    "executemany of: names",
+    "executemany of: join",
+    "executemany: select without rows",
+    "executemany: empty sql",
+)

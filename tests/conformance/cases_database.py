@@ -4,7 +4,7 @@ import io
 import os
 from typing import Any
 
-from against import attempt, case, each, memory, put, since, table
+from against import attempt, case, each, memory, newer, put, since, table
 
 
 def blob_of(m: Any, content: bytes = b"0123456789", **options: Any) -> Any:
@@ -71,7 +71,7 @@ each(
         "slice": lambda m, b: [b[2:5], b[-3:], b[:], b[5:2], b[20:]],
         "slice with step": lambda m, b: [b[::2], b[1:9:4], b[7::20]],
         "slice step nought": lambda m, b: b[::0],
-        "slice of text": lambda m, b: b["a":"b"],
+        "slice of text": lambda m, b: b[slice("a", "b")],
         "set item": lambda m, b: change(b, 0, 65),
         "set item negative": lambda m, b: change(b, -1, 65),
         "set item too large": lambda m, b: change(b, 10, 1),
@@ -355,3 +355,9 @@ def configuration_takes_effect(m: Any) -> object:
     con.rollback()
     con.setconfig(m.SQLITE_DBCONFIG_ENABLE_FKEY, 5)
     return [*found, con.getconfig(m.SQLITE_DBCONFIG_ENABLE_FKEY), attempt(con.execute, "insert into q values (1)")]
+
+
+newer(
+    __name__,
+    "dump_of_a_virtual_table",
+)

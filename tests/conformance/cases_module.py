@@ -10,7 +10,7 @@ import weakref
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from against import attempt, case, each, memory, put, since, table
+from against import attempt, case, each, memory, newer, put, since, table
 
 TYPES = ["Connection", "Cursor", "Row", "PrepareProtocol"]
 ERRORS = [
@@ -339,3 +339,11 @@ def star_import(m: Any) -> object:
     exec(f"from {m.__name__} import *", ours)
     exec("from sqlite3 import *", theirs)
     return sorted(name for name in public_names(SimpleNamespace(**theirs)) if name not in ours)
+
+
+newer(
+    __name__,
+    "subclasses_of_connection_and_cursor",
+    "overridden_cursor_serves_execute",
+    "audit_events",
+)

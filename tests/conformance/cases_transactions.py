@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from against import attempt, case, each, memory, put, since, table
+from against import attempt, case, each, memory, newer, put, since, table
 
 
 def steps(connection: Any, *statements: str) -> object:
@@ -395,3 +395,19 @@ def memory_is_private(m: Any) -> object:
     one, two = memory(m), memory(m)
     one.execute("create table t(x)")
     return attempt(two.execute, "select * from t")
+
+
+newer(
+    __name__,
+    "isolation small letters: begins with",
+    "isolation mixed letters: begins with",
+    "isolation_level set to: unknown",
+    "isolation_level set to: blank",
+    "isolation_level set to: blank before",
+    "isolation_level set to: number",
+    "isolation_level set to: bytes",
+    "isolation_level set to: text with nul",
+    "isolation_level set to: text with nul later",
+    "isolation_level set to: surrogate",
+    "isolation_level set to: str subclass",
+)

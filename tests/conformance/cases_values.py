@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Any
 
-from against import attempt, case, each, memory, put, since
+from against import attempt, case, each, memory, newer, put, since
 
 
 def echo(connection: Any, value: object) -> object:
@@ -324,7 +324,7 @@ each(
         "name with nul": lambda m, r: r["a\0"],
         "name subclass": lambda m, r: r[Text("a")],
         "slice": lambda m, r: [r[1:3], r[::-1], r[:], r[9:], r[::2]],
-        "slice with names": lambda m, r: r["a":"b"],
+        "slice with names": lambda m, r: r[slice("a", "b")],
         "slice step nought": lambda m, r: r[::0],
         "length": lambda m, r: len(r),
         "iterate": lambda m, r: [*r, *reversed(r)],
@@ -419,3 +419,13 @@ def values_of_a_function_result(m: Any) -> object:
         con.create_function("f", 0, lambda value=value: value)
         found.append(attempt(lambda: con.execute("select f(), typeof(f())").fetchone()))
     return found
+
+
+newer(
+    __name__,
+    "bind: released memoryview",
+    "text_factory: changed half-way",
+    "row_factory: not callable",
+    "row_factory: fails",
+    "row_factory: one argument",
+)

@@ -72,11 +72,16 @@ class Recorder(unittest.TextTestResult):
 
 
 def accepted_differences() -> dict[str, str]:
-    """Read {test id: reason (date)}; the list is capped so that it cannot become a habit."""
+    """Read {test id: reason (date)} for this Python; the list is capped so that it cannot become a habit."""
     entries = tomllib.loads(DIFFERENCES.read_text(encoding="utf-8")).get("difference", [])
     if len(entries) > MOST_DIFFERENCES:
         raise SystemExit(f"{DIFFERENCES.name}: {len(entries)} entries, {MOST_DIFFERENCES} allowed")
-    return {entry["test"]: f"{entry['reason']} ({entry['date']})" for entry in entries}
+    here = ".".join(map(str, sys.version_info[:2]))
+    return {
+        entry["test"]: f"{entry['reason']} ({entry['date']})"
+        for entry in entries
+        if here in entry["pythons"]
+    }
 
 
 def replace_sqlite3(folder: Path) -> ModuleType:
@@ -104,7 +109,9 @@ def check_replacement(ours: ModuleType) -> None:
     with contextlib.closing(sys.modules["sqlite3"].connect(":memory:")) as connection:
         if type(connection) is not ours.Connection:
             raise SystemExit(f"connect() gave {type(connection)!r}")
-    script_helper.assert_python_ok("-c", "import sqlite3, libsql_core as ours; assert sqlite3.connect is ours.connect")
+    script_helper.assert_python_ok(
+        "-c", "import sqlite3, libsql_core as ours; assert sqlite3.connect is ours.connect"
+    )
 
 
 def flatten(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
