@@ -65,11 +65,18 @@ def prepare_engine() -> None:
 class BuildExt(build_ext):
     """Compiles the sources of an extension side by side, each with the flags it needs."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if SANITIZE or DEBUG:
+            # Objects of a build with other flags must not be taken for these.
+            self.build_temp += "-sanitize" if SANITIZE else "-debug"
+            self.force = not Path(self.build_temp).exists()
+
     def build_extension(self, ext: Extension) -> None:
         msvc = self.compiler.compiler_type == "msvc"
         flags = ["/O2"] if msvc else ["-O0", "-g"] if DEBUG else ["-O2", "-g0"]
         if not msvc:
-            flags += ["-fvisibility=hidden", "-fno-strict-aliasing", "-fno-semantic-interposition"]
+            flags += ["-fvisibility=hidden", "-fno-strict-aliasing"]
         if SANITIZE and not msvc:
             flags += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
                       "-fno-omit-frame-pointer"]
@@ -109,7 +116,8 @@ def extensions() -> list[Extension]:
     )
     if sys.platform == "linux":
         engine.libraries = ["m", "dl", "pthread"]
-    parts = [str(p) for p in (ROOT / "libsql_core" / "_pyx").iterdir()]
+    package = ROOT / "libsql_core"
+    parts = [str(p) for p in (package / "_engine.pyx", package / "_engine.pxd", *(package / "_pyx").iterdir())]
     built: list[Extension] = cythonize([engine], include_path=["libsql_core"], depfile=False,
                                        force=newer(parts, ROOT / "libsql_core" / "_engine.c"))
     return built

@@ -91,6 +91,11 @@ const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 /* Finalize and free what s owns; unlinks it. Safe to repeat. */
 void lsc_finalize(lsc_stmt *s);
 
+/* sqlite3_get_autocommit(), and the count of re-preparations of sqlite3_stmt_status(), without taking the mutex: the
+** module asks with the GIL held. */
+int lsc_autocommit(sqlite3 *db);
+int lsc_n_prepare(const lsc_stmt *s);
+
 /* Counts the forks that lie between the process that loaded the engine and this one. */
 int lsc_fork_count(void);
 

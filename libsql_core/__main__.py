@@ -32,21 +32,31 @@ class Shell(InteractiveConsole):
         self._connection = connection
 
     def runsource(self, source: str, filename: str = "<input>", symbol: str = "single") -> bool:
-        if source in (".help", ".quit", ".version"):
-            if source == ".quit":
-                sys.exit(0)
-            print(sqlite3.sqlite_version if source == ".version" else "Enter SQL code and press enter.")
+        if not source or source.isspace():
+            return False
+        if source[0] == ".":
+            self._command(source[1:].strip())
         elif not sqlite3.complete_statement(source):
             return True
         else:
             _execute(self._connection, source)
         return False
 
+    def _command(self, name: str) -> None:
+        if name == "quit":
+            sys.exit(0)
+        if name == "version":
+            print(sqlite3.sqlite_version)
+        elif name == "help":
+            print("Enter SQL code and press enter.")
+        elif name:
+            print(f'Error: unknown command: "{name}"; .help, .quit and .version are known', file=sys.stderr)
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, or 1 if the statement or the file failed."""
     name = "sqlite3" if sys.modules.get("sqlite3") is sqlite3 else "libsql_core"
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description="Runs SQL on a database.")
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description="Python sqlite3 CLI")
     parser.add_argument(
         "filename", nargs="?", default=":memory:",
         help="database to open, made if it does not exist (default: %(default)r)",

@@ -36,8 +36,8 @@ cdef class Connection:
     cdef Py_ssize_t cache_size
     cdef Statement oldest, newest
     cdef Statement begin_stmt, commit_stmt, rollback_stmt
-    cdef public object row_factory
-    cdef public object text_factory
+    cdef object _row_factory
+    cdef object _text_factory
     cdef object _isolation_level
     cdef str begin_sql          # None: no implicit transactions
     cdef int _autocommit        # -1: legacy control
@@ -60,7 +60,7 @@ cdef class Cursor:
     cdef Columns columns
     cdef list converters        # one for each column, or None
     cdef int _arraysize
-    cdef public object row_factory
+    cdef object _row_factory
     cdef bint has_rowid
     cdef sqlite3_int64 rowid
     cdef long long _rowcount

@@ -1,5 +1,6 @@
 # cython: language_level=3, initializedcheck=False
 # cython: embedsignature=True, embedsignature.format=clinic, binding=False, auto_pickle=False
+# cython: autotestdict=False
 """The engine and the DB-API over it. Import `libsql_core` instead."""
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer

@@ -82,6 +82,10 @@ int lsc_step(lsc_stmt *s){
   return rc;
 }
 
+int lsc_autocommit(sqlite3 *db){ return db->autoCommit; }
+
+int lsc_n_prepare(const lsc_stmt *s){ return (int)((Vdbe*)s->st)->aCounter[SQLITE_STMTSTATUS_REPREPARE]; }
+
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n){
   sqlite3_value *p = &((Vdbe*)s->st)->pResultRow[i];
   const void *z = sqlite3_value_blob(p);

@@ -46,8 +46,12 @@ cdef object adapt_value(object value, object protocol, object alternative):
 cdef object NO_ALTERNATIVE = object()
 
 
+@cython.embedsignature(False)
 def adapt(obj, proto=PrepareProtocol, alt=NO_ALTERNATIVE, /):
-    """Adapt obj to proto, or return alt. Raises ProgrammingError if nothing adapts it and no alt was given."""
+    """adapt(obj, proto=PrepareProtocol, alt=..., /)
+
+    Adapt obj to proto, or return alt. Raises ProgrammingError if nothing adapts it and no alt was given.
+    """
     return adapt_value(obj, proto, alt)
 
 

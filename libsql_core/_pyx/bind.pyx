@@ -6,7 +6,6 @@
 cdef inline int fill_cell(lsc_cell *cell, object value) except -1:
     """Describe a value in its cell. 1: done; 0: not a type that SQLite stores."""
     cdef type t = type(value)
-    cdef int overflow
     cdef Py_ssize_t n
     cdef const char *z
     if value is None:
@@ -70,7 +69,6 @@ cdef object fill_any(lsc_cell *cell, object value):
 
 cdef bytes copy_buffer(object value):
     cdef Py_buffer view
-    cdef bytes copy
     try:
         PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
     except BufferError:

@@ -73,6 +73,12 @@ cdef int blob_index(Blob blob, object key) except -1:
     return <int>i
 
 
+cdef int refuse_backwards(object step) except -1:
+    if PY_VERSION_HEX >= 0x030E0000 and step < 0:
+        raise ValueError("Blob doesn't support slices with a negative step")
+    return 0
+
+
 @cython.final
 cdef class Blob:
     """An open blob, read and written in pieces like a file; its length is fixed. Made by `Connection.blobopen`."""
@@ -165,6 +171,7 @@ cdef class Blob:
             start, stop, step = key.indices(sqlite3_blob_bytes(self.handle))
             if stop <= start if step > 0 else stop >= start:
                 return b""
+            refuse_backwards(step)
             if step == 1:
                 return read_blob(self, stop - start, start)
             low, high = (start, stop) if step > 0 else (stop + 1, start + 1)
@@ -193,6 +200,8 @@ cdef class Blob:
         PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
         try:
             positions = range(start, stop, step)
+            if len(positions):
+                refuse_backwards(step)
             if view.len != len(positions):
                 raise IndexError("Blob slice assignment is wrong size")
             if view.len == 0:

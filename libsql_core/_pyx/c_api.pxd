@@ -22,8 +22,7 @@ cdef extern from "sqlite3.h" nogil:
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
     int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
     int SQLITE_UTF8, SQLITE_DETERMINISTIC
-    int SQLITE_LIMIT_LENGTH, SQLITE_LIMIT_SQL_LENGTH
-    int SQLITE_STMTSTATUS_REPREPARE
+    int SQLITE_LIMIT_FUNCTION_ARG
     int SQLITE_TRACE_STMT
     unsigned SQLITE_PREPARE_PERSISTENT
     unsigned SQLITE_SERIALIZE_NOCOPY
@@ -40,7 +39,6 @@ cdef extern from "sqlite3.h" nogil:
     int sqlite3_extended_errcode(sqlite3 *db)
     const char *sqlite3_errmsg(sqlite3 *db)
     const char *sqlite3_errstr(int rc)
-    int sqlite3_get_autocommit(sqlite3 *db)
     int sqlite3_total_changes(sqlite3 *db)
     int sqlite3_changes(sqlite3 *db)
     sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *db)
@@ -59,7 +57,6 @@ cdef extern from "sqlite3.h" nogil:
     void *sqlite3_malloc64(sqlite3_uint64 n)
 
     int sqlite3_stmt_readonly(sqlite3_stmt *stmt)
-    int sqlite3_stmt_status(sqlite3_stmt *stmt, int op, int reset)
     int sqlite3_column_count(sqlite3_stmt *stmt)
     const void *sqlite3_column_blob(sqlite3_stmt *stmt, int i)
     int sqlite3_column_bytes(sqlite3_stmt *stmt, int i)
@@ -175,6 +172,8 @@ cdef extern from "lsc.h" nogil:
     int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     void lsc_finalize(lsc_stmt *s)
+    int lsc_autocommit(sqlite3 *db)
+    int lsc_n_prepare(const lsc_stmt *s)
     int lsc_fork_count()
     int lsc_has_file(sqlite3 *db)
 

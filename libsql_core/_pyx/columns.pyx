@@ -7,6 +7,7 @@ cdef enum:
 
 
 @cython.final
+@cython.internal
 cdef class Columns:
     def __cinit__(self):
         self.distinct = UNKNOWN
@@ -135,6 +136,8 @@ cdef class Row:
         if isinstance(key, str):
             i = row_index(self.columns, <str>key)
             if i < 0:
+                if PY_VERSION_HEX >= 0x030E0000:
+                    raise IndexError(f"No item with key {key!r}")
                 raise IndexError("No item with that key")
             return self.data[i]
         if isinstance(key, (int, slice)):

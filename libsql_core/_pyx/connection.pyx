@@ -59,8 +59,8 @@ cdef class Connection:
         cursor = factory(self)
         if not isinstance(cursor, Cursor):
             raise TypeError(f"factory must return a cursor, not {type_name(cursor)}")
-        if self.row_factory is not None:
-            (<Cursor>cursor).row_factory = self.row_factory
+        if self._row_factory is not None:
+            (<Cursor>cursor)._row_factory = self._row_factory
         return cursor
 
     def execute(self, sql, parameters=(), /):
@@ -128,6 +128,32 @@ Compile a statement without running it.
         return False
 
     @property
+    def row_factory(self):
+        """What `cursor()` gives its cursors as row_factory."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory):
+        self._row_factory = factory
+
+    @row_factory.deleter
+    def row_factory(self):
+        raise AttributeError("cannot delete row_factory attribute")
+
+    @property
+    def text_factory(self):
+        """Makes the object of a TEXT value from its bytes; str, bytes and bytearray are known to the engine."""
+        return self._text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory):
+        self._text_factory = factory
+
+    @text_factory.deleter
+    def text_factory(self):
+        raise AttributeError("cannot delete text_factory attribute")
+
+    @property
     def isolation_level(self):
         """Kind of the transactions opened implicitly under legacy control; None for none."""
         check_open(self)
@@ -160,22 +186,22 @@ Compile a statement without running it.
         check_connection(self)
         control = autocommit_value(value)
         if control == 1:
-            if not sqlite3_get_autocommit(self.db):
+            if not lsc_autocommit(self.db):
                 run_commit(self)
         elif control == 0:
-            if sqlite3_get_autocommit(self.db):
+            if lsc_autocommit(self.db):
                 begin(self, "BEGIN")
         self._autocommit = control
 
     @autocommit.deleter
     def autocommit(self):
-        raise AttributeError("cannot delete attribute")
+        raise AttributeError("cannot delete autocommit attribute")
 
     @property
     def in_transaction(self):
         """Whether a transaction is open."""
         check_open(self)
-        return not sqlite3_get_autocommit(self.db)
+        return not lsc_autocommit(self.db)
 
     @property
     def total_changes(self):
@@ -195,7 +221,7 @@ Compile a statement without running it.
         if self.db is NULL or self.closing:
             return
         if (self._autocommit == 0 and self.fork_id == lsc_fork_count() and not self.running
-                and not sqlite3_get_autocommit(self.db)):
+                and not lsc_autocommit(self.db)):
             run_rollback(self)
         close_connection(self)
 

@@ -44,7 +44,7 @@ cdef str check_sql(object sql, str where):
 
 cdef inline int start_transaction(Connection con, Statement stmt) except -1:
     if (stmt.is_dml and con.begin_sql is not None and con._autocommit == -1
-            and sqlite3_get_autocommit(con.db)):
+            and lsc_autocommit(con.db)):
         begin(con, con.begin_sql)
     return 0
 
@@ -309,10 +309,19 @@ cdef class Cursor:
         cdef object row = next_row(self)
         return None if row is NO_ROW else row
 
+    @cython.embedsignature(False)
     def fetchmany(self, size=ABSENT):
-        """A list of up to size rows (`arraysize` by default); empty at the end."""
+        """fetchmany($self, /, size=1)
+--
+
+A list of up to size rows (`arraysize` by default); empty at the end.
+"""
         cdef list rows = []
-        fetch_rows(self, rows, self._arraysize if size is ABSENT else c_int(size))
+        cdef int limit = self._arraysize if size is ABSENT else row_count(size, "Python int too large for C uint32_t")
+        if limit == 0 and PY_VERSION_HEX >= 0x030E0000:
+            check_cursor(self)
+        else:
+            fetch_rows(self, rows, limit)
         return rows
 
     def fetchall(self):
@@ -358,11 +367,26 @@ cdef class Cursor:
 
     @arraysize.setter
     def arraysize(self, rows):
-        self._arraysize = c_int(rows)
+        self._arraysize = row_count(rows, "Python int too large to convert to C uint32_t")
 
     @arraysize.deleter
     def arraysize(self):
+        if PY_VERSION_HEX >= 0x030E0000:
+            raise AttributeError("attribute 'arraysize' of 'libsql_core.Cursor' objects cannot be deleted")
         raise TypeError("can't delete numeric/char attribute")
+
+    @property
+    def row_factory(self):
+        """Called with the cursor and a tuple for each row; None for the tuple itself."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory):
+        self._row_factory = factory
+
+    @row_factory.deleter
+    def row_factory(self):
+        raise AttributeError("cannot delete row_factory attribute")
 
     @property
     def description(self):
@@ -380,13 +404,25 @@ cdef class Cursor:
         return self._rowcount
 
 
+cdef int row_count(object value, str too_large) except? -1:
+    """A number of rows. Newer interpreters refuse negative ones, and say so of larger ones in their own words."""
+    if PY_VERSION_HEX < 0x030E0000:
+        return c_int(value)
+    value = PyNumber_Index(value)
+    if value < 0:
+        raise ValueError("Cannot convert negative int")
+    if value > 0xffffffff:
+        raise OverflowError(too_large)
+    return <int>min(value, INT_MAX)
+
+
 cdef inline int start_cursor(Cursor cur, Connection con) except -1:
     cur._connection = con
     cur.stmt = None
     cur.columns = None
     cur.converters = None
     cur._arraysize = 1
-    cur.row_factory = None
+    cur._row_factory = None
     cur.has_rowid = False
     cur._rowcount = -1
     cur.closed = False
@@ -400,5 +436,5 @@ cdef inline Cursor new_cursor(Connection con):
     """A plain cursor, as `connection.cursor()` makes it."""
     cdef Cursor cur = <Cursor>Cursor.__new__(Cursor)
     start_cursor(cur, con)
-    cur.row_factory = con.row_factory
+    cur._row_factory = con._row_factory
     return cur

@@ -1,5 +1,5 @@
 # Exceptions, and the one place where a result code becomes one.
-from libsql_core._constants import BOOLEAN_SETTINGS, ERROR_NAMES
+from libsql_core._constants import ERROR_NAMES
 
 
 class Warning(Exception):

@@ -53,7 +53,7 @@ cdef object cell_value(Connection con, Columns columns, int i, const lsc_cell *c
     cdef object factory
     if cell.type != SQLITE_TEXT:
         return take(plain_cell(cell))
-    factory = con.text_factory
+    factory = con._text_factory
     if factory is str:
         try:
             return take(plain_cell(cell))
@@ -96,7 +96,7 @@ cdef bytes cell_bytes(const lsc_cell *cell, lsc_stmt *s, int i):
 
 cdef inline tuple current_row(Cursor cur, const lsc_cell *cell, int n):
     """The values of a row, before row_factory."""
-    if cur.converters is None and cur._connection.text_factory is str:
+    if cur.converters is None and cur._connection._text_factory is str:
         try:
             return plain_row(cell, n)
         except UnicodeDecodeError:
@@ -110,7 +110,7 @@ cdef inline tuple current_row(Cursor cur, const lsc_cell *cell, int n):
 
 
 cdef inline object factory_row(Cursor cur, tuple data):
-    cdef object factory = cur.row_factory
+    cdef object factory = cur._row_factory
     if factory is None:
         return data
     if factory is Row:
@@ -181,7 +181,6 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
     cdef Connection con = cur._connection
     cdef Statement stmt
     cdef lsc_batch batch
-    cdef tuple data
     cdef object row
     cdef int rc, n_col, i, want
 
@@ -189,8 +188,8 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
     if cur.stmt is None:
         return 0
     check_rollback(cur)
-    if (cur.converters is not None or (cur.row_factory is not None and cur.row_factory is not Row)
-            or con.text_factory is not str):
+    if (cur.converters is not None or (cur._row_factory is not None and cur._row_factory is not Row)
+            or con._text_factory is not str):
         while True:
             row = next_row(cur)
             if row is NO_ROW:

@@ -1,4 +1,14 @@
 # Registration of callbacks, limits, settings and extensions of a connection.
+from libsql_core._constants import BOOLEAN_SETTINGS
+
+cdef int check_narg(Connection con, str name, int n) except -1:
+    cdef int most
+    if PY_VERSION_HEX >= 0x030E0000:
+        most = change_limit(con, SQLITE_LIMIT_FUNCTION_ARG, -1)
+        if n < -1 or n > most:
+            raise ProgrammingError(f"'{name}' must be between -1 and {most}, not {n}")
+    return 0
+
 
 cdef int define_function(Connection con, object name, object narg, object func, bint deterministic) except -1:
     cdef bytes z = c_text(name, "create_function() argument 'name'")
@@ -6,6 +16,7 @@ cdef int define_function(Connection con, object name, object narg, object func, 
     cdef int flags = SQLITE_UTF8 | (SQLITE_DETERMINISTIC if deterministic else 0)
     cdef int rc
     check_connection(con)
+    check_narg(con, "narg", n)
     lock(con)
     if func is None:
         rc = sqlite3_create_function_v2(con.db, z, n, flags, NULL, NULL, NULL, NULL, NULL)
@@ -18,10 +29,12 @@ cdef int define_function(Connection con, object name, object narg, object func, 
 
 
 cdef int define_aggregate(Connection con, object name, object narg, object made_by, bint window) except -1:
-    cdef bytes z = c_text(name, "create_window_function() argument 1" if window else "create_aggregate() argument 'name'")
+    cdef str where = "create_window_function() argument 1" if window else "create_aggregate() argument 'name'"
+    cdef bytes z = c_text(name, where)
     cdef int n = c_int(narg)
     cdef int rc
     check_connection(con)
+    check_narg(con, "num_params" if window else "n_arg", n)
     lock(con)
     if made_by is None:
         rc = sqlite3_create_function_v2(con.db, z, n, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL)

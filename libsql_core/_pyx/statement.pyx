@@ -163,7 +163,7 @@ cdef int finish_statement(Connection con, Statement stmt) except -1:
 
 cdef inline int refresh_columns(Connection con, Statement stmt) except -1:
     """Bring stmt.columns up to date after a step: SQLite may have prepared the statement anew."""
-    cdef int n_prepare = sqlite3_stmt_status(stmt.s.st, SQLITE_STMTSTATUS_REPREPARE, 0)
+    cdef int n_prepare = lsc_n_prepare(&stmt.s)
     if n_prepare != stmt.n_prepare:
         stmt.columns = make_columns(con, stmt.s.st) if sqlite3_column_count(stmt.s.st) else None
         stmt.n_prepare = n_prepare

@@ -128,7 +128,7 @@ cdef int begin(Connection con, str sql) except -1:
 
 cdef int commit(Connection con) except -1:
     if con._autocommit == -1:
-        if sqlite3_get_autocommit(con.db):
+        if lsc_autocommit(con.db):
             return 0
         run_commit(con)
     elif con._autocommit == 0:
@@ -145,7 +145,7 @@ cdef int run_commit(Connection con) except -1:
 
 cdef int rollback(Connection con) except -1:
     if con._autocommit == -1:
-        if sqlite3_get_autocommit(con.db):
+        if lsc_autocommit(con.db):
             return 0
         run_rollback(con)
     elif con._autocommit == 0:
@@ -232,8 +232,8 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
     clear_cache(con)
     con.cache_size = cached_statements
     con.begin_stmt = con.commit_stmt = con.rollback_stmt = None
-    con.row_factory = None
-    con.text_factory = str
+    con._row_factory = None
+    con._text_factory = str
     con.begin_sql = begin_sql
     con._isolation_level = None if begin_sql is None else begin_sql[6:]
     con._autocommit = autocommit

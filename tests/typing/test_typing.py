@@ -10,7 +10,7 @@ import pytest
 import libsql_core
 
 HERE = Path(__file__).parent
-SETTINGS = "[mypy]\nstrict = true\nimplicit_reexport = false\npython_version = 3.10\n"
+SETTINGS = "[mypy]\nstrict = true\nimplicit_reexport = false\n"
 
 
 def run(folder: Path, *command: str) -> str:

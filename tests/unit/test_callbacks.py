@@ -65,17 +65,17 @@ def function_in_script(con: libsql_core.Connection, do: Do) -> object:
 
 
 def collation(con: libsql_core.Connection, do: Do) -> object:
-    con.create_collation("act", lambda a, b: do() and 0)
+    con.create_collation("act", lambda a, b: (do(), 0)[1])
     return con.execute("select * from t order by x collate act").fetchall()
 
 
 def authorizer(con: libsql_core.Connection, do: Do) -> object:
-    con.set_authorizer(lambda *_: do() and libsql_core.SQLITE_OK)
+    con.set_authorizer(lambda *_: (do(), libsql_core.SQLITE_OK)[1])
     return con.execute("select x from t").fetchall()
 
 
 def progress(con: libsql_core.Connection, do: Do) -> object:
-    con.set_progress_handler(lambda: do() and 0, 1)
+    con.set_progress_handler(lambda: (do(), 0)[1], 1)
     return con.execute("select x from t").fetchall()
 
 

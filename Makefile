@@ -1,0 +1,71 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+HEADER = vendor/sqlite/sqlite3.h
+
+.PHONY: help demo dev test conformance asan symbols lint gen gen-check vendor-check bench dist clean
+
+help:           ## Show this list.
+	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+
+demo: $(BIN)/python     ## Install into .venv and run examples/quickstart.py.
+	$(BIN)/python -m pip install -q .
+	cd examples && ../$(BIN)/python quickstart.py
+
+dev: $(BIN)/python      ## Build in place for work on the code.
+	$(BIN)/python -m pip install -q -e '.[all,test,lint]'
+
+test: $(BIN)/python     ## Install with all that the tests need, and run them.
+	$(BIN)/python -m pip install -q '.[all,test]'
+	$(BIN)/pytest $(ARGS)
+
+conformance: $(BIN)/python      ## Run the interpreter's own sqlite3 tests on this module.
+	$(BIN)/python -m pip install -q '.[test]'
+	$(BIN)/python tests/conformance/stdlib_suite.py -v
+
+asan: ## Run the unit tests in a build with address and undefined-behaviour sanitizers.
+	$(PYTHON) -m venv $(VENV)-asan
+	LIBSQL_CORE_SANITIZE=1 $(VENV)-asan/bin/python -m pip install -q --force-reinstall '.[all,test]'
+	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    PYTHONMALLOC=malloc $(VENV)-asan/bin/python -m pytest -p no:cacheprovider tests/unit $(ARGS)
+
+symbols: $(BIN)/python  ## Fail on any exported name that is not ours or SQLite's.
+	$(BIN)/python -m pip install -q .
+	cd tests && ../$(BIN)/python ../csrc/gen/check_symbols.py
+
+lint: $(BIN)/python     ## Style, types and stubs.
+	$(BIN)/python -m pip install -q '.[all,test,lint]'
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint libsql_core
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/typing
+
+gen: $(HEADER)          ## Write the generated files anew.
+	$(PYTHON) csrc/gen/constants.py $(HEADER) > libsql_core/_constants.py
+
+gen-check: gen          ## Fail if a generated file is not what its generator writes.
+	git diff --exit-code libsql_core/_constants.py
+
+$(HEADER):
+	$(PYTHON) vendor/sqlite/fetch.py
+
+vendor-check: ## Apply the patch queue to three SQLite releases, compile and try each.
+	$(PYTHON) vendor/sqlite/check.py
+
+bench: $(BIN)/python    ## Compare the speed with other modules (4 minutes).
+	$(BIN)/python -m pip install -q . apsw cysqlite pysqlite3-binary
+	cd benchmarks && ../$(BIN)/python dbapi.py $(ARGS)
+
+dist: $(BIN)/python     ## Build the source distribution and the wheel.
+	$(BIN)/python -m pip install -q build
+	$(BIN)/python -m build
+
+clean: ## Remove what builds left behind.
+	rm -rf build dist *.egg-info libsql_core/*.so libsql_core/_engine.c libsql_core/include
+	rm -f libsql_core/lowlevel/_lowlevel.*
