@@ -85,6 +85,10 @@ int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *
 /* Run every statement of a NUL-terminated script, n bytes long, discarding rows. */
 int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error);
 
+/* Read or write n bytes of a blob. */
+int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error);
+int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error);
+
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 

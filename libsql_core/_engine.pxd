@@ -80,4 +80,6 @@ cdef class Blob:
     cdef Connection connection
     cdef sqlite3_blob *handle
     cdef int offset
+    cdef bint closing           # closed as soon as no thread reads or writes
+    cdef int running            # reads and writes under way
     cdef object __weakref__

@@ -302,6 +302,24 @@ int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error){
   return rc;
 }
 
+int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error){
+  int rc;
+  sqlite3_mutex_enter(db->mutex);
+  rc = sqlite3_blob_read(blob, out, n, offset);
+  if( rc!=SQLITE_OK ) lscKeepError(db, rc, error);
+  sqlite3_mutex_leave(db->mutex);
+  return rc;
+}
+
+int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error){
+  int rc;
+  sqlite3_mutex_enter(db->mutex);
+  rc = sqlite3_blob_write(blob, data, n, offset);
+  if( rc!=SQLITE_OK ) lscKeepError(db, rc, error);
+  sqlite3_mutex_leave(db->mutex);
+  return rc;
+}
+
 /* Skip blanks and comments. */
 static const char *lscSkipBlank(const char *z){
   for(;;){

@@ -2,20 +2,33 @@
 
 cdef int check_blob(Blob blob) except -1:
     check_connection(blob.connection)
-    if blob.handle is NULL:
+    if blob.handle is NULL or blob.closing:
         raise ProgrammingError("Cannot operate on a closed blob.")
     return 0
 
 
 cdef int close_blob(Blob blob) except -1:
+    """Close now, or as soon as no other thread reads or writes the blob."""
     cdef sqlite3_blob *handle = blob.handle
     cdef Connection con = blob.connection
+    if blob.running:
+        blob.closing = True
+        return 0
     blob.handle = NULL
     if handle is not NULL:
         con.running += 1
         with nogil:
             sqlite3_blob_close(handle)
         leave(con)
+    return 0
+
+
+cdef int leave_blob(Blob blob) except -1:
+    cdef Connection con = blob.connection
+    blob.running -= 1
+    if blob.closing and not blob.running:
+        close_blob(blob)
+    leave(con)
     return 0
 
 
@@ -34,32 +47,40 @@ cdef int close_blobs(Connection con) except -1:
 cdef bytes read_blob(Blob blob, int n, int offset):
     cdef bytes data = PyBytes_FromStringAndSize(NULL, n)
     cdef char *z = PyBytes_AS_STRING(data)
-    cdef Connection con = blob.connection
+    cdef sqlite3_blob *handle = blob.handle
+    cdef sqlite3 *db = blob.connection.db
+    cdef lsc_error error
     cdef int rc
-    con.running += 1
+    error.text = NULL
+    blob.connection.running += 1
+    blob.running += 1
     with nogil:
-        rc = sqlite3_blob_read(blob.handle, z, n, offset)
+        rc = lsc_blob_read(db, handle, z, n, offset, &error)
     try:
         if rc != SQLITE_OK:
-            raise_db(con)
+            raise_error(&error)
     finally:
-        leave(con)
+        leave_blob(blob)
     return data
 
 
 cdef int write_blob(Blob blob, const void *z, Py_ssize_t n, int offset) except -1:
-    cdef Connection con = blob.connection
+    cdef sqlite3_blob *handle = blob.handle
+    cdef sqlite3 *db = blob.connection.db
+    cdef lsc_error error
     cdef int rc
-    if n > sqlite3_blob_bytes(blob.handle) - offset:
+    if n > sqlite3_blob_bytes(handle) - offset:
         raise ValueError("data longer than blob length")
-    con.running += 1
+    error.text = NULL
+    blob.connection.running += 1
+    blob.running += 1
     with nogil:
-        rc = sqlite3_blob_write(blob.handle, z, <int>n, offset)
+        rc = lsc_blob_write(db, handle, z, <int>n, offset, &error)
     try:
         if rc != SQLITE_OK:
-            raise_db(con)
+            raise_error(&error)
     finally:
-        leave(con)
+        leave_blob(blob)
     return 0
 
 

@@ -116,8 +116,6 @@ cdef extern from "sqlite3.h" nogil:
         int flags, sqlite3_blob **blob)
     int sqlite3_blob_close(sqlite3_blob *blob)
     int sqlite3_blob_bytes(sqlite3_blob *blob)
-    int sqlite3_blob_read(sqlite3_blob *blob, void *out, int n, int offset)
-    int sqlite3_blob_write(sqlite3_blob *blob, const void *data, int n, int offset)
 
     sqlite3_backup *sqlite3_backup_init(sqlite3 *to, const char *to_name, sqlite3 *db, const char *name)
     int sqlite3_backup_step(sqlite3_backup *backup, int n)
@@ -170,6 +168,8 @@ cdef extern from "lsc.h" nogil:
     void lsc_batch_free(lsc_batch *b)
     int lsc_run_many(lsc_stmt *s, const lsc_cell *param, int n_col, int n_row, int *done, sqlite3_int64 *changes)
     int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error)
+    int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error)
+    int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     void lsc_finalize(lsc_stmt *s)
     int lsc_autocommit(sqlite3 *db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 import libsql_core
 
-Do = Callable[[], object]
+Do = Callable[[], Any]
 Kind = Callable[[libsql_core.Connection, Do], object]
 
 
@@ -143,7 +144,7 @@ def sequence(con: libsql_core.Connection, do: Do) -> object:
                 do()
             return i
 
-    return con.execute("select ?, ?", Values()).fetchall()  # type: ignore[arg-type]
+    return con.execute("select ?, ?", Values()).fetchall()
 
 
 def mapping(con: libsql_core.Connection, do: Do) -> object:
@@ -235,7 +236,7 @@ def test_a_callback_that_closes_its_connection(file: Any, kind: Kind) -> None:
     with pytest.raises(libsql_core.ProgrammingError) as caught:
         kind(con, con.close)
     assert str(caught.value) == "Cannot operate on a closed database."
-    with pytest.raises(libsql_core.ProgrammingError, match="^Cannot operate on a closed database.$"):
+    with pytest.raises(libsql_core.ProgrammingError, match=r"^Cannot operate on a closed database\.$"):
         con.execute("select 1")
     con.close()
     if kind is function_in_script:  # which committed
@@ -248,16 +249,11 @@ def test_a_callback_that_closes_its_connection(file: Any, kind: Kind) -> None:
 def test_a_callback_that_opens_its_connection_anew(file: Any, kind: Kind) -> None:
     """Whatever comes of it: no crash now or later, and the file stays whole."""
     con = file.connect(detect_types=libsql_core.PARSE_COLNAMES)
-    try:
+    with contextlib.suppress(libsql_core.Error, TypeError):
         kind(con, lambda: con.__init__(":memory:"))
-    except Exception as error:
-        assert isinstance(error, (libsql_core.Error, TypeError))
-    again = con.close
-    try:
-        con.create_function("again", 1, lambda x: again())
+    with contextlib.suppress(libsql_core.Error):
+        con.create_function("again", 1, lambda x: con.close())
         con.execute("select again(value) from json_each('[1, 2, 3]')").fetchall()
-    except Exception as error:
-        assert isinstance(error, libsql_core.Error)
     con.close()
     gc.collect()
     file.check()
@@ -266,10 +262,8 @@ def test_a_callback_that_opens_its_connection_anew(file: Any, kind: Kind) -> Non
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 def test_what_a_callback_raised_is_not_raised_again(con: libsql_core.Connection, kind: Kind) -> None:
     """The next statement of the same thread knows nothing of it."""
-    try:
+    with contextlib.suppress(libsql_core.Error, ZeroDivisionError):
         kind(con, fail)
-    except Exception as error:
-        assert isinstance(error, (libsql_core.Error, ZeroDivisionError))
     other = libsql_core.connect(":memory:")
     assert other.execute("select 1").fetchall() == [(1,)]
     other.close()
@@ -290,10 +284,8 @@ def test_a_collation_that_fails_while_a_statement_is_compiled(con: libsql_core.C
     con.execute("create index i on u(x)")
     con.execute("analyze")
     broken = True
-    try:
+    with contextlib.suppress(ZeroDivisionError):
         con("select * from u where x > '7' and y = 1")
-    except ZeroDivisionError:
-        pass
     assert con.execute("select 1").fetchall() == [(1,)]
 
 
@@ -313,11 +305,8 @@ def test_a_callback_that_removes_itself(
     con: libsql_core.Connection, kind: Kind, replace: Callable[[libsql_core.Connection], None]
 ) -> None:
     def do() -> bool:
-        try:
+        with contextlib.suppress(libsql_core.OperationalError):  # what a running statement uses cannot be removed
             replace(con)
-        except libsql_core.OperationalError as error:
-            assert str(error) in ("Error creating function", "unable to delete/modify collation sequence due to active "
-                                  "statements")
         gc.collect()
         return True
 

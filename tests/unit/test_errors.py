@@ -107,7 +107,8 @@ def in_thread(call: Callable[[], object]) -> tuple[type[BaseException], str] | N
     thread = threading.Thread(target=lambda: seen.append(raised(call)))
     thread.start()
     thread.join()
-    return seen[0]
+    first: tuple[type[BaseException], str] | None = seen[0]
+    return first
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,8 @@ def test_other_thread(file: Any, calls: dict[str, Call]) -> None:
 @pytest.mark.parametrize("while_in", ["converter", "function", "generator", "adapter"])
 def test_recursive_use_of_a_cursor(con: Connection, name: str, while_in: str) -> None:
     seen: list[object] = []
-    call = CURSOR_CALLS.get(name, lambda c: c.__init__(con))
+    anew: Call = lambda c: c.__init__(con)  # noqa: E731
+    call = CURSOR_CALLS.get(name, anew)
 
     def again(*_: object) -> int:
         seen.append(raised(lambda: call(cursor)))

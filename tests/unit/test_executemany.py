@@ -71,7 +71,8 @@ def outcome(module: Any, seed: int, wrap: Callable[[list[Any]], Any]) -> list[ob
         except Exception as error:
             seen.append((type(error).__name__, str(error)))
         # The stdlib does not count rows of statements that return some.
-        seen += [None if "returning" in sql else cursor.rowcount, cursor.lastrowid, con.total_changes, con.in_transaction, cursor.fetchall()]
+        seen += [None if "returning" in sql else cursor.rowcount, cursor.lastrowid, cursor.fetchall()]
+        seen += [con.total_changes, con.in_transaction]
         seen.append(con.execute("select *, typeof(a), typeof(c) from t order by id").fetchall())
         seen.append(con.execute("select * from log").fetchall())
         if rng.random() < 0.3:

@@ -129,7 +129,7 @@ def test_statements_outlive_a_failing_close_never(con: libsql_core.Connection) -
     cursor = con.execute("select id from t")
     statement = con("select 1")
     con.close()
-    with pytest.raises(libsql_core.ProgrammingError, match="^Cannot operate on a closed database.$"):
+    with pytest.raises(libsql_core.ProgrammingError, match=r"^Cannot operate on a closed database\.$"):
         cursor.fetchone()
     del cursor, statement
 
@@ -171,12 +171,17 @@ def test_with_and_transaction_control(file: Any, control: Any) -> None:
     con = file.connect(autocommit=control)
     with con:
         con.execute("insert into t values (4, 'd')")
-    with pytest.raises(ZeroDivisionError), con:
-        con.execute("insert into t values (5, 'e')")
-        raise ZeroDivisionError
-    with pytest.raises(libsql_core.IntegrityError), con:
-        con.execute("insert into t values (6, 'f')")
-        con.execute("insert into t values (6, 'again')")
+
+    def fail(*statements: str) -> None:
+        with con:
+            for sql in statements:
+                con.execute(sql)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail("insert into t values (5, 'e')")
+    with pytest.raises(libsql_core.IntegrityError):
+        fail("insert into t values (6, 'f')", "insert into t values (6, 'again')")
     con.close()
     if control is True:  # `with` leaves transactions alone
         file.check((4, "d"), (5, "e"), (6, "f"))
