@@ -74,12 +74,12 @@ def each(
         cases[key] = lambda m, action=action: action(m, prepare(m))  # type: ignore[misc]
 
 
-def newer(module: str, *names: str) -> None:
-    """Leave out of Python 3.10 cases in which ours does on all Pythons what the stdlib does since 3.11."""
+def newer(module: str, *names: str, since: tuple[int, int] = (3, 11)) -> None:
+    """Leave out of older Pythons cases in which ours does on all Pythons what the stdlib does since then."""
     cases = registry[module]
     for name in names:
         assert name in cases, name
-        if sys.version_info < (3, 11):
+        if sys.version_info < since:
             del cases[name]
 
 

@@ -376,3 +376,4 @@ newer(
     "connection_constructor",
     "connection: create_collation nul name",
 )
+newer(__name__, "connection: delete row_factory", "cursor: row_factory delete", since=(3, 14))

@@ -1,0 +1,57 @@
+"""What the documents say is run: README's and docs' Python, the example, the make targets they name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL))
+]
+
+
+def run(*command: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_in_documents_runs(block: str, tmp_path: Path) -> None:
+    run("-W", "error", "-c", block, folder=tmp_path)
+
+
+def test_first_example_prints_what_it_stored(tmp_path: Path) -> None:
+    block = str(BLOCKS[0].values[0])
+    assert run("-c", block, folder=tmp_path) == "[(1, 'hello')]\n"
+    assert run("-c", block, folder=tmp_path) == "[(1, 'hello'), (2, 'hello')]\n"
+
+
+def test_quickstart() -> None:
+    out = run("-W", "error", "quickstart.py", folder=ROOT / "examples")
+    assert out.splitlines()[1:] == ["A Fire Upon the Deep (VV): 613 pages", "Middlemarch (GE): 880 pages"]
+
+
+def test_targets_that_documents_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {name for document in DOCUMENTS for name in re.findall(r"make ([a-z-]+)", document.read_text("utf-8"))}
+    assert named <= targets, named - targets
+
+
+def test_every_target_has_help() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert set(phony.split()) == described
