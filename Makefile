@@ -33,7 +33,7 @@ asan: ## Run the unit tests in a build with address and undefined-behaviour sani
 	LIBSQL_CORE_SANITIZE=1 $(VENV)-asan/bin/python -m pip install -q --force-reinstall '.[all,test]'
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    PYTHONMALLOC=malloc $(VENV)-asan/bin/python -m pytest -p no:cacheprovider tests/unit $(ARGS)
+	    PYTHONMALLOC=malloc $(VENV)-asan/bin/pytest -p no:cacheprovider tests/unit $(ARGS)
 
 symbols: $(BIN)/python  ## Fail on any exported name that is not ours or SQLite's.
 	$(BIN)/python -m pip install -q .

@@ -101,12 +101,12 @@ Compile a statement without running it.
     def commit(self):
         """Commit the open transaction, if there is one."""
         check_connection(self)
-        commit(self)
+        end_transaction(self, True)
 
     def rollback(self):
         """Roll back the open transaction, if there is one."""
         check_connection(self)
-        rollback(self)
+        end_transaction(self, False)
 
     def __enter__(self):
         check_open(self)
@@ -116,14 +116,14 @@ Compile a statement without running it.
         cdef bint done = type is None and value is None and traceback is None
         check_connection(self)
         if not done:
-            rollback(self)
+            end_transaction(self, False)
             return False
         try:
-            commit(self)
+            end_transaction(self, True)
         except BaseException:
             # The transaction must not stay open behind the `with`.
             if self.db is not NULL and not self.closing:
-                rollback(self)
+                end_transaction(self, False)
             raise
         return False
 
@@ -164,7 +164,7 @@ Compile a statement without running it.
         cdef str sql = begin_text(level)
         if sql is None:
             check_connection(self)
-            commit(self)
+            end_transaction(self, True)
             self._isolation_level = None
         else:
             self._isolation_level = sql[6:]

@@ -288,7 +288,7 @@ cdef class Cursor:
         if strlen(z) != <size_t>n:
             raise ValueError("embedded null character")
         if con._autocommit == -1:
-            commit(con)
+            end_transaction(con, True)
         con.running += 1
         with nogil:
             rc = lsc_script(con.db, z, n, &error)

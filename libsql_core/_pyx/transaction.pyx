@@ -70,6 +70,7 @@ cdef void close_handle(Connection con) noexcept:
     if db is NULL:
         return
     if con.fork_id != lsc_fork_count() and lsc_has_file(db):
+        unlink_all(con)
         return
     con.running += 1
     while con.stmts is not NULL:
@@ -96,12 +97,15 @@ cdef int close_connection(Connection con) except -1:
     return 0
 
 
+cdef void unlink_all(Connection con) noexcept:
+    """Leave the statements to the objects that hold them."""
+    while con.stmts is not NULL:
+        unlink_statement(con.stmts)
+
+
 cdef int retire_connection(Connection con) except -1:
     """Close for `__init__` called again: statements that cursors still run live on, and keep the old database."""
-    cdef lsc_stmt *s
-    while con.stmts is not NULL:
-        s = con.stmts
-        unlink_statement(s)
+    unlink_all(con)
     return close_connection(con)
 
 
@@ -126,13 +130,15 @@ cdef int begin(Connection con, str sql) except -1:
     return run_statement(con, con.begin_stmt)
 
 
-cdef int commit(Connection con) except -1:
-    if con._autocommit == -1:
-        if lsc_autocommit(con.db):
-            return 0
+cdef int end_transaction(Connection con, bint keep) except -1:
+    """Commit or roll back, if there is anything to; where a transaction is always open, begin the next."""
+    if con._autocommit == 1 or (con._autocommit == -1 and lsc_autocommit(con.db)):
+        return 0
+    if keep:
         run_commit(con)
-    elif con._autocommit == 0:
-        run_commit(con)
+    else:
+        run_rollback(con)
+    if con._autocommit == 0:
         begin(con, "BEGIN")
     return 0
 
@@ -141,17 +147,6 @@ cdef int run_commit(Connection con) except -1:
     if con.commit_stmt is None:
         con.commit_stmt = prepare(con, "COMMIT", True)
     return run_statement(con, con.commit_stmt)
-
-
-cdef int rollback(Connection con) except -1:
-    if con._autocommit == -1:
-        if lsc_autocommit(con.db):
-            return 0
-        run_rollback(con)
-    elif con._autocommit == 0:
-        run_rollback(con)
-        begin(con, "BEGIN")
-    return 0
 
 
 cdef int run_rollback(Connection con) except -1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3 as stdlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,11 +23,10 @@ STATEMENTS = [
     "insert or replace into t values (?, ?, ?, ?)",
     "insert or ignore into t values (?, ?, ?, ?)",
     "insert into t values (?, ?, ?, ?) returning id",
-    "update t set a = ?2, c = ?4 where id = ?1 or b = ?3",
+    "update t set a = ? where id = ? or b = ? or c = ?",
     "delete from t where id = ? or a = ? or b = ? or c = ?",
-    "insert into t select ?1, same(?2), ?3, ?4",
+    "insert into t select ?, same(?), ?, ?",
 ]
-Run = tuple[object, ...]
 
 
 class Adapted:
@@ -56,30 +56,31 @@ def random_rows(rng: random.Random) -> list[Any]:
     return rows
 
 
-def outcome(module: Any, seed: int, wrap: Callable[[list[Any]], Any]) -> list[object]:
-    """All that can be seen of one random run."""
+def outcome(module: Any, seed: int, wrap: Callable[[list[Any]], Any]) -> list[list[object]]:
+    """All that can be seen of three random calls."""
     rng = random.Random(seed)
     con = module.connect(":memory:", isolation_level=rng.choice(["", None]))
     con.executescript(SCHEMA)
     con.create_function("same", 1, lambda x: x)
     cursor = con.cursor()
-    seen: list[object] = []
+    calls: list[list[object]] = []
     for _ in range(3):
+        seen: list[object] = [None]
+        calls.append(seen)
         sql, rows = rng.choice(STATEMENTS), random_rows(rng)
         try:
             cursor.executemany(sql, wrap(rows))
         except Exception as error:
-            seen.append((type(error).__name__, str(error)))
-        # The stdlib does not count rows of statements that return some.
-        seen += [None if "returning" in sql else cursor.rowcount, cursor.lastrowid, cursor.fetchall()]
+            seen[0] = (type(error).__name__, str(error))
+        seen += [sql, cursor.rowcount, cursor.lastrowid, cursor.fetchall()]
         seen += [con.total_changes, con.in_transaction]
         seen.append(con.execute("select *, typeof(a), typeof(c) from t order by id").fetchall())
         seen.append(con.execute("select * from log").fetchall())
         if rng.random() < 0.3:
             con.rollback()
-    seen.append(con.execute("pragma integrity_check").fetchall())
+    assert con.execute("pragma integrity_check").fetchall() == [("ok",)]
     con.close()
-    return seen
+    return calls
 
 
 @pytest.mark.parametrize("start", range(0, 200, 20))
@@ -88,7 +89,15 @@ def test_list_tuple_and_generator_are_the_same(start: int) -> None:
         expected = outcome(libsql_core, seed, lambda rows: (row for row in rows))
         assert outcome(libsql_core, seed, list) == expected, seed
         assert outcome(libsql_core, seed, tuple) == expected, seed
-        assert outcome(stdlib, seed, list) == expected, seed
+        if sys.version_info >= (3, 11):  # before, other classes of error
+            # Some releases of the stdlib misuse a statement that failed or that returns rows.
+            twin = outcome(stdlib, seed, list)
+            for call, same in zip(expected, twin, strict=True):
+                if "returning" in str(call[1]):
+                    break
+                assert call == same, seed
+                if call[0]:
+                    break
 
 
 @pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 199])

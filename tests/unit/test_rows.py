@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import sqlite3 as stdlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,9 @@ def plain(thing: Any) -> str:
     return f"Row {dict(thing)!r}" if type(thing).__name__ == "Row" else repr(thing)
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="2026-11-21: there the stdlib decodes a row ahead; ours does as it does since 3.11"
+)
 @pytest.mark.parametrize("bad", [(0,), (7,), (19,), (7, 8), (2, 7, 19)])
 @pytest.mark.parametrize("factory", [None, "Row", "function"])
 @pytest.mark.parametrize("first", WAYS)
@@ -160,10 +164,11 @@ def test_a_failing_row_factory_loses_only_its_row() -> None:
             try:
                 outcome.append(cursor.fetchall())
             except ZeroDivisionError as error:
-                outcome.append(str(error))
+                outcome.append(type(error))
         seen.append(outcome)
         con.close()
-    assert seen[0] == seen[1] == [-12, "integer division or modulo by zero", [12, 6, 4]]
+    assert seen[0] == [-12, ZeroDivisionError, [12, 6, 4]]
+    assert seen[0] == seen[1] or sys.version_info < (3, 11)
 
 
 def test_an_error_while_stepping_comes_after_the_rows_before_it() -> None:

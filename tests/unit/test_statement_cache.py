@@ -84,7 +84,7 @@ def test_random_statements_with_any_size_of_cache(cached: tuple[int, libsql_core
         elif at < 5:
             assert cursor.fetchone() == (at + n,)
             running.append((n, at + 1, cursor))
-    con.rollback()
+    con.commit()
     for n, at, cursor in running:
         assert cursor.fetchall() == [(i + n,) for i in range(at, 5)]
 
