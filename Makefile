@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan symbols lint gen gen-check vendor-check bench dist clean
+.PHONY: help demo dev test conformance asan debug symbols lint gen gen-check vendor-check bench dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +34,11 @@ asan: ## Run the unit tests in a build with address and undefined-behaviour sani
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    PYTHONMALLOC=malloc $(VENV)-asan/bin/pytest -p no:cacheprovider tests/unit $(ARGS)
+
+debug: ## Run the unit tests in a build with SQLite's assertions.
+	$(PYTHON) -m venv $(VENV)-debug
+	LIBSQL_CORE_DEBUG=1 $(VENV)-debug/bin/python -m pip install -q --force-reinstall '.[all,test]'
+	$(VENV)-debug/bin/pytest -p no:cacheprovider tests/unit tests/conformance $(ARGS)
 
 symbols: $(BIN)/python  ## Fail on any exported name that is not ours or SQLite's.
 	$(BIN)/python -m pip install -q .

@@ -16,7 +16,7 @@ def _execute(connection: sqlite3.Connection, sql: str) -> bool:
     try:
         for row in connection.execute(sql):
             print(row)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, sqlite3.Warning) as error:
         name = getattr(error, "sqlite_errorname", None)
         kind = type(error).__name__ + (f" ({name})" if name else "")
         print(f"{kind}: {error}", file=sys.stderr)

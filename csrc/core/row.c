@@ -87,9 +87,13 @@ int lsc_autocommit(sqlite3 *db){ return db->autoCommit; }
 int lsc_n_prepare(const lsc_stmt *s){ return (int)((Vdbe*)s->st)->aCounter[SQLITE_STMTSTATUS_REPREPARE]; }
 
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n){
-  sqlite3_value *p = &((Vdbe*)s->st)->pResultRow[i];
-  const void *z = sqlite3_value_blob(p);
+  Vdbe *v = (Vdbe*)s->st;
+  sqlite3_value *p = &v->pResultRow[i];
+  const void *z;
+  sqlite3_mutex_enter(v->db->mutex);
+  z = sqlite3_value_blob(p);
   *n = sqlite3_value_bytes(p);
+  sqlite3_mutex_leave(v->db->mutex);
   return z;
 }
 

@@ -136,7 +136,7 @@ cdef class Row:
         if isinstance(key, str):
             i = row_index(self.columns, <str>key)
             if i < 0:
-                if PY_VERSION_HEX >= 0x030E0000:
+                if PY_VERSION_HEX >= 0x030E0000 and self.columns is None:
                     raise IndexError(f"No item with key {key!r}")
                 raise IndexError("No item with that key")
             return self.data[i]

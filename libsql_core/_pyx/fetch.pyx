@@ -88,7 +88,8 @@ cdef bytes cell_bytes(const lsc_cell *cell, lsc_stmt *s, int i):
     cdef int n
     if cell.type == SQLITE_TEXT or cell.type == SQLITE_BLOB:
         return PyBytes_FromStringAndSize(<const char *>cell.u.z, cell.n) if cell.n else None
-    z = lsc_column_blob(s, i, &n)
+    with nogil:
+        z = lsc_column_blob(s, i, &n)
     if z is NULL:
         raise MemoryError()
     return PyBytes_FromStringAndSize(<const char *>z, n)

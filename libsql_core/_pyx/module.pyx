@@ -53,9 +53,10 @@ def handle(Connection connection not None, /):
     return <size_t>connection.db
 
 
-cdef int warn_unclosed(Connection con) except -1:
-    import warnings
-    warnings.warn(f"unclosed database in {con!r}", ResourceWarning, source=con)
+cdef int warn_unclosed(Connection con) noexcept:
+    """Newer interpreters tell of connections that were left to the collector."""
+    if PyErr_ResourceWarning(con, 1, "unclosed database in %R", <PyObject *>con) < 0:
+        write_unraisable_plain(<PyObject *>con)
     return 0
 
 
