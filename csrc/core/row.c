@@ -306,22 +306,23 @@ int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error){
   return rc;
 }
 
-int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error){
-  int rc;
-  sqlite3_mutex_enter(db->mutex);
-  rc = sqlite3_blob_read(blob, out, n, offset);
-  if( rc!=SQLITE_OK ) lscKeepError(db, rc, error);
-  sqlite3_mutex_leave(db->mutex);
+/* The error of a call that let go of the mutex: another thread may have changed the connection's since. */
+static int lscBlobError(sqlite3 *db, int rc, lsc_error *error){
+  if( rc!=SQLITE_OK ){
+    sqlite3_mutex_enter(db->mutex);
+    if( sqlite3_errcode(db)!=(rc&0xff) ) sqlite3Error(db, rc);
+    lscKeepError(db, rc, error);
+    sqlite3_mutex_leave(db->mutex);
+  }
   return rc;
 }
 
+int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error){
+  return lscBlobError(db, sqlite3_blob_read(blob, out, n, offset), error);
+}
+
 int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error){
-  int rc;
-  sqlite3_mutex_enter(db->mutex);
-  rc = sqlite3_blob_write(blob, data, n, offset);
-  if( rc!=SQLITE_OK ) lscKeepError(db, rc, error);
-  sqlite3_mutex_leave(db->mutex);
-  return rc;
+  return lscBlobError(db, sqlite3_blob_write(blob, data, n, offset), error);
 }
 
 /* Skip blanks and comments. */

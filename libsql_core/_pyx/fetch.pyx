@@ -48,12 +48,8 @@ cdef object text_error(Columns columns, int i, const lsc_cell *cell):
     return OperationalError(text[:198].decode("ascii", "replace"))
 
 
-cdef object cell_value(Connection con, Columns columns, int i, const lsc_cell *cell):
-    """A value under the connection's text_factory."""
-    cdef object factory
-    if cell.type != SQLITE_TEXT:
-        return take(plain_cell(cell))
-    factory = con._text_factory
+cdef object text_value(object factory, Columns columns, int i, const lsc_cell *cell):
+    """A text under a text_factory."""
     if factory is str:
         try:
             return take(plain_cell(cell))
@@ -68,18 +64,27 @@ cdef object cell_value(Connection con, Columns columns, int i, const lsc_cell *c
 
 cdef tuple slow_row(Cursor cur, const lsc_cell *cell, int n):
     """A row with converters, a text_factory of the user's, or text that is not UTF-8."""
-    cdef list values = [None] * n
-    cdef object converter
+    cdef tuple row = take(PyTuple_New(n))
+    cdef object factory = cur._connection._text_factory
+    cdef list converters = cur.converters
+    cdef object converter, value
     cdef int i
+    PyObject_GC_UnTrack(<void *>row)    # not to be found while it has holes
     for i in range(n):
-        converter = cur.converters[i] if cur.converters is not None and i < len(cur.converters) else None
-        if converter is None:
-            values[i] = cell_value(cur._connection, cur.columns, i, &cell[i])
-        elif cell[i].type != SQLITE_NULL:
+        converter = None if converters is None or i >= PyList_GET_SIZE(converters) else converters[i]
+        if converter is not None and cell[i].type != SQLITE_NULL:
             # As in the standard library, what is empty converts to None.
-            raw = cell_bytes(&cell[i], &cur.stmt.s, i)
-            values[i] = None if raw is None else converter(raw)
-    return tuple(values)
+            value = cell_bytes(&cell[i], &cur.stmt.s, i)
+            if value is not None:
+                value = PyObject_CallOneArg(converter, value)
+        elif cell[i].type == SQLITE_TEXT:
+            value = text_value(factory, cur.columns, i, &cell[i])
+        else:
+            value = take(plain_cell(&cell[i]))
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(<PyObject *>row, i, <PyObject *>value)
+    PyObject_GC_Track(<void *>row)
+    return row
 
 
 cdef bytes cell_bytes(const lsc_cell *cell, lsc_stmt *s, int i):

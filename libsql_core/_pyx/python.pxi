@@ -14,10 +14,13 @@ cdef extern from "Python.h":
     PyObject *raw_bytes "PyBytes_FromStringAndSize"(const char *z, Py_ssize_t n)
     PyObject *PyTuple_New(Py_ssize_t n)
     void PyTuple_SET_ITEM(PyObject *row, Py_ssize_t i, PyObject *value)
+    void PyObject_GC_Track(void *thing)
     void PyObject_GC_UnTrack(void *thing)
     int PyErr_ResourceWarning(object source, Py_ssize_t stack_level, const char *format, ...) noexcept
     void write_unraisable_plain "PyErr_WriteUnraisable"(PyObject *where) noexcept
     int PySys_Audit(const char *event, const char *format, ...) except -1
+    object PyObject_CallOneArg(object call, object value)
+    Py_ssize_t PyList_GET_SIZE(object items)
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     object PyObject_Vectorcall(object call, PyObject **args, size_t n, void *names)
     object PyObject_VectorcallMethod(object name, PyObject **args, size_t n, void *names)
