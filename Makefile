@@ -47,7 +47,7 @@ symbols: $(BIN)/python  ## Fail on any exported name that is not ours or SQLite'
 lint: $(BIN)/python     ## Style, types and stubs.
 	$(BIN)/python -m pip install -q '.[all,test,lint]'
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint libsql_core
+	. $(BIN)/activate && cython-lint libsql_core   # finds pycodestyle on PATH
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/typing
 

@@ -24,7 +24,8 @@ def main(path: Path) -> list[tuple[str, int]]:
             )
         print(f"SQLite {sqlite3.sqlite_version}, libSQL {sqlite3.libsql_version}, file {path.name}")
         found = []
-        for row in con.execute("SELECT title, initials(author) AS by, pages FROM book WHERE pages > ? ORDER BY pages", (400,)):
+        query = "SELECT title, initials(author) AS by, pages FROM book WHERE pages > ? ORDER BY pages"
+        for row in con.execute(query, (400,)):
             print(f"{row['title']} ({row['by']}): {row['pages']} pages")
             found.append((row["title"], row["pages"]))
         return found

@@ -222,8 +222,12 @@ Compile a statement without running it.
             return
         if (self._autocommit == 0 and self.fork_id == lsc_fork_count() and not self.running
                 and not lsc_autocommit(self.db)):
-            run_rollback(self)
-        close_connection(self)
+            try:
+                run_rollback(self)
+            finally:
+                close_connection(self)
+        else:
+            close_connection(self)
 
     def interrupt(self):
         """Make running statements of this connection, in whatever thread, fail soon."""

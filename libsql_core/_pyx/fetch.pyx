@@ -163,6 +163,14 @@ cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
 cdef object NO_ROW = object()
 
 
+cdef inline int check_alive(Cursor cur) except -1:
+    """A connection that was closed and initialised anew has ended the cursor's statement."""
+    if cur.stmt.s.st is NULL:
+        cur.stmt = None
+        raise ProgrammingError("Cannot operate on a closed database.")
+    return 0
+
+
 cdef object next_row(Cursor cur):
     """The current row, and a step to the next; NO_ROW when there are no more."""
     cdef Statement stmt
@@ -171,6 +179,7 @@ cdef object next_row(Cursor cur):
     stmt = cur.stmt
     if stmt is None:
         return NO_ROW
+    check_alive(cur)
     check_rollback(cur)
     cur.locked = True
     try:
@@ -193,6 +202,7 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
     check_cursor(cur)
     if cur.stmt is None:
         return 0
+    check_alive(cur)
     check_rollback(cur)
     if (cur.converters is not None or (cur._row_factory is not None and cur._row_factory is not Row)
             or con._text_factory is not str):

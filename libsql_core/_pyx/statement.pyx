@@ -33,10 +33,12 @@ cdef Statement prepare(Connection con, str sql, bint persistent):
     cdef Statement stmt
     cdef Py_ssize_t n
     cdef const char *z = PyUnicode_AsUTF8AndSize(sql, &n)
-    cdef sqlite3 *db = con.db
+    cdef sqlite3 *db
     cdef int rc, tail
     cdef unsigned flags = SQLITE_PREPARE_PERSISTENT if persistent else 0
 
+    check_open(con)
+    db = con.db
     if strlen(z) != <size_t>n:
         if PY_VERSION_HEX >= 0x030B0000:
             raise ProgrammingError("the query contains a null character")
@@ -149,13 +151,14 @@ cdef int clear_cache(Connection con) except -1:
 cdef int finish_statement(Connection con, Statement stmt) except -1:
     """Reset a statement, let go of its parameters, and give it back to the cache."""
     if stmt.s.st is not NULL:
-        if not stmt.readonly or con.running:
-            con.running += 1
+        # An aggregate that is cut short is finalized here, and its code may close the connection: hence a run.
+        con.running += 1
+        if not stmt.readonly or con.running > 1:
             with nogil:
                 lsc_release(&stmt.s)
-            leave(con)
         else:
             lsc_release(&stmt.s)
+        leave(con)
     stmt.bound = None
     stmt.in_use = False
     return 0

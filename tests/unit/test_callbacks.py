@@ -342,3 +342,72 @@ def test_many_arguments_and_results_survive(con: libsql_core.Connection) -> None
     values = [None, 1, -(2**63), 2.5, "é\0ü", b"\0\xff", "", b""] * 12
     marks = ", ".join("?" * len(values))
     assert con.execute(f"select act({marks})", values).fetchone() == ("|".join(map(repr, values)),)
+
+
+RESET_BY = {
+    "execute": "cursor.execute('select 1').fetchall()",
+    "executemany": "cursor.executemany('insert into t values (?)', [(1,)])",
+    "close": "cursor.close()",
+    "dealloc": "del cursor",
+    "eviction": "[con.execute(f'select {i}').fetchall() for i in range(5)]",
+    "commit": "con.execute('insert into t values (9)'); con.commit()",
+    "rollback": "con.execute('insert into t values (9)'); con.rollback()",
+}
+
+
+@pytest.mark.parametrize("reset", RESET_BY.values(), ids=RESET_BY)
+@pytest.mark.parametrize("act", ["con.close()", "con.__init__(':memory:')", "con.execute('select 5').fetchall()"])
+def test_a_callback_of_a_statement_that_is_reset(run_child: Any, reset: str, act: str) -> None:
+    """Resetting an unfinished window function calls its `finalize`: closing there must not pull the rug away."""
+    seen = run_child(f"""
+con = sqlite3.connect("kept.db", cached_statements=2)
+con.execute("create table t(id)")
+con.executemany("insert into t values (?)", [(i,) for i in range(5)])
+con.commit()
+class Window:
+    def step(self, x): pass
+    def inverse(self, x): pass
+    def value(self): return 1
+    def finalize(self):
+        try:
+            {act}
+        except sqlite3.Error:
+            pass
+        return 1
+con.create_window_function("w", 1, Window)
+cursor = con.execute("select w(id) over (order by id rows between 1 preceding and current row) from t")
+cursor.fetchone()
+try:
+    {reset}
+except sqlite3.Error:
+    pass
+cursor = None
+con.close()
+gc.collect()
+con = sqlite3.connect("kept.db")
+rows = con.execute("select count(*) from t where id < 5").fetchone()
+print(json.dumps([rows, con.execute("pragma integrity_check").fetchone()]))
+con.close()
+""")
+    assert seen[1] == ["ok"]
+    assert seen[0][0] >= 5
+
+
+def test_rows_of_a_connection_that_was_closed_and_opened_anew(run_child: Any) -> None:
+    seen = run_child("""
+answers = []
+for fetch in ("fetchone", "fetchmany", "fetchall", "__next__", "close"):
+    con = sqlite3.connect(":memory:")
+    cursor = con.execute("select 'a' union select 'b' union select 'c'")
+    con.close()
+    con.__init__(":memory:")
+    try:
+        rows = getattr(cursor, fetch)()
+    except (sqlite3.Error, StopIteration) as error:
+        rows = str(error)
+    answers.append(con.execute("select 1").fetchall())
+    del cursor
+    con.close()
+print(json.dumps(answers))
+""")
+    assert seen == [[[1]]] * 5

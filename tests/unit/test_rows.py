@@ -133,7 +133,7 @@ def plain(thing: Any) -> str:
 
 
 @pytest.mark.skipif(
-    sys.version_info < (3, 11), reason="2026-11-21: there the stdlib decodes a row ahead; ours does as it does since 3.11"
+    sys.version_info < (3, 11), reason="2026-11-21: there the stdlib decodes a row ahead; ours does as later ones"
 )
 @pytest.mark.parametrize("bad", [(0,), (7,), (19,), (7, 8), (2, 7, 19)])
 @pytest.mark.parametrize("factory", [None, "Row", "function"])
