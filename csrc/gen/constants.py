@@ -46,26 +46,28 @@ def parse(header: str) -> tuple[dict[str, int], list[str], list[str]]:
     return values, [name for name in primary + extended if name in values], settings
 
 
+def block(items: list[str]) -> str:
+    """Indented lines of as many items as fit."""
+    return textwrap.indent(textwrap.fill(", ".join(item.replace(" ", "\0") for item in items), 116,
+                                         break_on_hyphens=False), "    ").replace("\0", " ") + ",\n"
+
+
 def generate(header: str) -> str:
     version = re.search(r'#define SQLITE_VERSION\s+"([^"]+)"', header)
     assert version is not None
     values, codes, settings = parse(header)
-    lines = [HEAD.format(version=version[1])]
-    lines += [f"{name}: Final = {values[name]}" for name in sorted(values)]
-    # Written out, for type checkers run no code. The two tables below are not of the public API.
-    public = textwrap.fill(", ".join(f'"{name}"' for name in sorted(values)), 116, break_on_hyphens=False)
-    lines.append(f"\n__all__ = [  # noqa: RUF022\n{textwrap.indent(public, '    ')},\n]")
-    lines.append("\n# Result code -> name.")
-    lines.append("ERROR_NAMES: Final[dict[int, str]] = {")
     names: dict[int, str] = {}
     for name in codes:
         names.setdefault(values[name], name)
-    lines += [f'    {value}: "{name}",' for value, name in sorted(names.items())]
-    lines.append("}")
+    lines = [HEAD.format(version=version[1])]
+    lines += [f"{name}: Final = {values[name]}" for name in sorted(values)]
+    # Written out, for type checkers run no code. The two tables below are not of the public API.
+    public = [f'"{name}"' for name in sorted(values)]
+    lines.append(f"\n__all__ = [  # noqa: RUF022\n{block(public)}]")
+    table = [f'{value}: "{name}"' for value, name in sorted(names.items())]
+    lines.append(f"\n# Result code -> name.\nERROR_NAMES: Final[dict[int, str]] = {{\n{block(table)}}}")
     lines.append("\n# What getconfig() and setconfig() accept.")
-    lines.append("BOOLEAN_SETTINGS: Final[frozenset[int]] = frozenset({")
-    lines += [f"    {name}," for name in settings]
-    lines.append("})")
+    lines.append(f"BOOLEAN_SETTINGS: Final[frozenset[int]] = frozenset({{\n{block(settings)}}})")
     return "\n".join(lines) + "\n"
 
 

@@ -23,6 +23,14 @@ cdef bytes c_text(object value, str where):
     return (<str>value).encode("utf-8")
 
 
+cdef int milliseconds(double seconds) noexcept:
+    """As SQLite takes a time to wait: what is too long, or no number, waits as long as it can."""
+    cdef double ms = seconds * 1000.0
+    if ms <= 0:
+        return 0
+    return <int>ms if ms < INT_MAX else INT_MAX
+
+
 cdef int warn(str text) except -1:
     return PyErr_WarnEx(DeprecationWarning, text.encode("utf-8"), 1)
 

@@ -324,7 +324,7 @@ Call trace_callback(sql) for each statement that starts; None removes it.
             raise TypeError("progress argument must be a callable")
         if n == 0:
             n = -1
-        run_backup(self, <Connection>target, n, progress, z, <int>(seconds * 1000.0))
+        run_backup(self, <Connection>target, n, progress, z, milliseconds(seconds))
 
     def iterdump(self, *, filter=None):
         """The SQL statements that make the database anew, one by one; `filter` is a LIKE pattern for names."""

@@ -103,6 +103,8 @@ cdef int raise_handle(sqlite3 *db) except -1:
 
 cdef int raise_db(Connection con) except -1:
     """Raise what the connection's last call left behind."""
+    if con.db is NULL:
+        check_open(con)
     lock(con)
     try:
         raise_handle(con.db)

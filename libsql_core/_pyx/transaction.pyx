@@ -203,7 +203,7 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
     cdef const char *z = path
     cdef sqlite3 *db = NULL
     cdef int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-    cdef int ms = <int>(timeout * 1000.0)
+    cdef int ms = milliseconds(timeout)
     cdef int rc
 
     if uri:
