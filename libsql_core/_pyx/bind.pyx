@@ -95,8 +95,7 @@ cdef object bind_value(lsc_cell *cell, object value, int index, str name):
     """Fill the cell from any value, adapting it if need be; returns what must stay alive."""
     cdef object kept
     if plain_adapted or not is_plain(value):
-        if plain_adapted or type(value) is not bytearray:
-            value = adapt_value(value, PrepareProtocol, value)
+        value = adapt_value(value, PrepareProtocol, value)
     if fill_cell(cell, value):
         return value
     kept = fill_any(cell, value)

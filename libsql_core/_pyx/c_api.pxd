@@ -17,17 +17,17 @@ cdef extern from "sqlite3.h" nogil:
         pass
     ctypedef void (*sqlite3_destructor_type)(void *) noexcept nogil
 
-    int SQLITE_OK, SQLITE_ROW, SQLITE_DONE, SQLITE_ERROR, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
-    int SQLITE_ABORT, SQLITE_MISUSE, SQLITE_TOOBIG, SQLITE_DENY, SQLITE_NOTFOUND
+    int SQLITE_OK, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
+    int SQLITE_TOOBIG, SQLITE_DENY
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
-    int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
+    int SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
     int SQLITE_UTF8, SQLITE_DETERMINISTIC
     int SQLITE_LIMIT_FUNCTION_ARG
     int SQLITE_TRACE_STMT
     unsigned SQLITE_PREPARE_PERSISTENT
     unsigned SQLITE_SERIALIZE_NOCOPY
     unsigned SQLITE_DESERIALIZE_FREEONCLOSE, SQLITE_DESERIALIZE_RESIZEABLE
-    sqlite3_destructor_type SQLITE_STATIC, SQLITE_TRANSIENT
+    sqlite3_destructor_type SQLITE_TRANSIENT
 
     const char *sqlite3_libversion()
     int sqlite3_threadsafe()
@@ -40,8 +40,6 @@ cdef extern from "sqlite3.h" nogil:
     const char *sqlite3_errmsg(sqlite3 *db)
     const char *sqlite3_errstr(int rc)
     int sqlite3_total_changes(sqlite3 *db)
-    int sqlite3_changes(sqlite3 *db)
-    sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *db)
     ctypedef struct sqlite3_mutex:
         pass
     sqlite3_mutex *sqlite3_db_mutex(sqlite3 *db)
@@ -58,8 +56,6 @@ cdef extern from "sqlite3.h" nogil:
 
     int sqlite3_stmt_readonly(sqlite3_stmt *stmt)
     int sqlite3_column_count(sqlite3_stmt *stmt)
-    const void *sqlite3_column_blob(sqlite3_stmt *stmt, int i)
-    int sqlite3_column_bytes(sqlite3_stmt *stmt, int i)
     const char *sqlite3_sql(sqlite3_stmt *stmt)
     sqlite3 *sqlite3_db_handle(sqlite3_stmt *stmt)
     const char *sqlite3_column_name(sqlite3_stmt *stmt, int i)
@@ -70,7 +66,6 @@ cdef extern from "sqlite3.h" nogil:
 
     void *sqlite3_user_data(sqlite3_context *ctx)
     void *sqlite3_aggregate_context(sqlite3_context *ctx, int n)
-    sqlite3 *sqlite3_context_db_handle(sqlite3_context *ctx)
     int sqlite3_value_type(sqlite3_value *value)
     sqlite3_int64 sqlite3_value_int64(sqlite3_value *value)
     double sqlite3_value_double(sqlite3_value *value)
