@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3 as stdlib
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -218,10 +217,9 @@ def test_what_is_not_dml(con: libsql_core.Connection) -> None:
     assert con.execute("select count(*) from t").fetchone() == (3,)
 
 
-def test_an_adapter_for_bytearray_is_used() -> None:
-    script = (
-        "import libsql_core as m; m.register_adapter(bytearray, lambda v: v.hex()); con = m.connect(':memory:');"
-        "print(con.execute('select ?', (bytearray(b'ab'),)).fetchone())"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "('6162',)\n"
+def test_an_adapter_for_bytearray_is_used(run_child: Any) -> None:
+    seen = run_child("""
+sqlite3.register_adapter(bytearray, lambda value: value.hex())
+print(json.dumps(sqlite3.connect(":memory:").execute("select ?", (bytearray(b"ab"),)).fetchone()))
+""")
+    assert seen == ["6162"]
