@@ -253,6 +253,7 @@ cdef class Cursor:
             raise TypeError(f"Cursor() argument 1 must be libsql_core.Connection, not {not_type(connection)}")
         if self.locked:
             raise ProgrammingError("Recursive use of cursors not allowed.")
+        drop_rows(self)     # of the connection it had before, if it is initialised anew
         start_cursor(self, <Connection>connection)
 
     def execute(self, sql, parameters=(), /):

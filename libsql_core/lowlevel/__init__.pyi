@@ -4,7 +4,7 @@ from libsql_core import Connection
 
 __all__ = ["ffi", "handle", "lib"]
 
-# cffi's own types need a stub package, so none is named here.
+# cffi ships no types, so none of its own is named here.
 ffi: Any
 lib: Any
 

@@ -222,3 +222,16 @@ def test_a_failing_commit_is_not_forgotten(file: Any) -> None:
     writer.commit()
     file.close()
     file.check((4, "d"))
+
+
+def test_a_cursor_initialised_anew_gives_its_statement_back() -> None:
+    con = libsql_core.connect(":memory:")
+    con.execute("create table t(a)")
+    con.executemany("insert into t values (?)", [(1,), (2,), (3,)])
+    con.commit()
+    cursor = con.execute("select a from t")
+    assert cursor.fetchone() == (1,)
+    cursor.__init__(con)  # type: ignore[misc]
+    con.execute("drop table t")  # locked while a statement reads it
+    assert cursor.fetchall() == []
+    con.close()
