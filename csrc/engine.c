@@ -8,6 +8,10 @@
 #include "lsc.h"
 #include "source_id.gen.h"
 
+#include "wal/stock.c"
+#include "wal/registry.c"
+#include "wal/dispatch.c"
+#include "wal/frames.c"
 #include "core/api.c"
 #include "core/conn.c"
 #include "core/memory.c"

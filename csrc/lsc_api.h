@@ -124,7 +124,23 @@
   X(sqlite3rebaser_rebase_strm) \
   X(sqlite3session_config) \
   LSC_API_3_52(X) \
-  LSC_API_3_54(X)
+  LSC_API_3_54(X) \
+  X(libsql_open) \
+  X(libsql_open_v2) \
+  X(libsql_open_v3) \
+  X(libsql_wal_manager_register) \
+  X(libsql_wal_manager_unregister) \
+  X(libsql_wal_manager_find) \
+  X(libsql_wal_manager_next) \
+  X(sqlite3_wal_backfilled) \
+  X(sqlite3_wal_frame_page_no) \
+  X(libsql_wal_disable_checkpoint) \
+  X(libsql_wal_frame_count) \
+  X(libsql_wal_get_frame) \
+  X(libsql_wal_insert_begin) \
+  X(libsql_wal_insert_frame) \
+  X(libsql_wal_insert_end) \
+  X(libsql_wal_checkpoint_seq_count)
 
 /* Each member has the name and the type of its function. */
 #ifdef __cplusplus

@@ -7,10 +7,14 @@
 
 static int lsc_conn_new(sqlite3 *db){
   db->pLsc = sqlite3MallocZero(sizeof(LscConn));
-  return db->pLsc ? SQLITE_OK : SQLITE_NOMEM_BKPT;
+  if( db->pLsc==0 ) return SQLITE_NOMEM_BKPT;
+  db->pLsc->pWalManager = lscOpeningManager();
+  return SQLITE_OK;
 }
 
 static void lsc_conn_free(sqlite3 *db){
+  if( db->pLsc==0 ) return;
+  lscManagerUnref(db->pLsc->pWalManager);
   sqlite3_free(db->pLsc);
   db->pLsc = 0;
 }

@@ -1,0 +1,194 @@
+/*
+** dispatch.c: what stands between SQLite's pager and a log: the functions that map.h puts in the place of wal.c's.
+** Included by engine.c.
+**
+** The pager's Wal is a LscWal: the methods and the object that a manager filled in. One is made when WAL mode is
+** entered and freed when it is left; the pager's lock (connection or shared cache) guards it.
+*/
+typedef struct LscWal LscWal;
+struct LscWal {
+  libsql_wal wal;             /* filled by the manager's xOpen */
+  Pager *pPager;              /* whose log it is */
+  u8 bInserting;              /* between libsql_wal_insert_begin() and _end(): no SQL */
+  u32 aCommitted[WAL_SAVEPOINT_NDATA];  /* then: the end of the last whole transaction */
+};
+
+static int lscInsertRelease(LscWal*);       /* frames.c */
+
+_Static_assert(sizeof(void*)!=8 || sizeof(libsql_wal_methods)==232, "libSQL's layout");
+_Static_assert(sizeof(void*)!=8 || sizeof(libsql_wal_manager)==56, "libSQL's layout");
+_Static_assert(sizeof(void*)!=8 || sizeof(libsql_pghdr)==88, "libSQL's layout");
+#if !defined(SQLITE_CHECK_PAGES)
+_Static_assert(offsetof(PgHdr, pData)==offsetof(libsql_pghdr, pData)
+            && offsetof(PgHdr, pDirty)==offsetof(libsql_pghdr, pDirty)
+            && offsetof(PgHdr, pgno)==offsetof(libsql_pghdr, pgno), "pages are passed on as they are");
+#endif
+
+#define LSC_WAL(p) ((LscWal*)(p))
+#define LSC_CALL(p, xMethod) (LSC_WAL(p)->wal.methods.xMethod)
+#define LSC_IMPL(p) (LSC_WAL(p)->wal.pData)
+
+static const libsql_wal_manager *lscPagerManager(Pager *pPager){
+  return pPager->pLscManager ? &pPager->pLscManager->manager : &sqlite3_wal_manager;
+}
+
+/* The methods that the pager cannot do without. */
+static int lscWalComplete(const libsql_wal_methods *p){
+  return p->iVersion>=1 && p->xLimit && p->xBeginReadTransaction && p->xEndReadTransaction && p->xFindFrame
+      && p->xReadFrame && p->xDbsize && p->xBeginWriteTransaction && p->xEndWriteTransaction && p->xUndo
+      && p->xSavepoint && p->xSavepointUndo && p->xFrames && p->xCheckpoint && p->xCallback && p->xExclusiveMode
+      && p->xHeapMemory;
+}
+
+static int lsc_wal_open(Pager *pPager){
+  const libsql_wal_manager *pManager = lscPagerManager(pPager);
+  LscWal *p = sqlite3MallocZero(sizeof(*p));
+  int rc = SQLITE_OK;
+  if( p==0 ) return SQLITE_NOMEM_BKPT;
+  p->pPager = pPager;
+  rc = pManager->xOpen(pManager->pData, pPager->pVfs, pPager->fd, pPager->exclusiveMode, pPager->journalSizeLimit,
+                       pPager->zFilename, &p->wal);
+  if( rc==SQLITE_OK && !lscWalComplete(&p->wal.methods) ){
+    sqlite3_log(SQLITE_MISUSE, "WAL methods of %s lack a required one", pPager->zFilename);
+    (void)pManager->xClose(pManager->pData, p->wal.pData, 0, 0, 0, 0);
+    rc = SQLITE_MISUSE_BKPT;
+  }
+  if( rc==SQLITE_OK ){
+    pPager->pWal = (Wal*)p;
+  }else{
+    sqlite3_free(p);
+  }
+  return rc;
+}
+
+static int lscWalClose(Wal *pWal, sqlite3 *db, int syncFlags, int nBuf, u8 *zBuf){
+  LscWal *p = LSC_WAL(pWal);
+  const libsql_wal_manager *pManager;
+  int bKeep, rc;
+  if( p==0 ) return SQLITE_OK;
+  if( p->bInserting ) (void)lscInsertRelease(p);
+  /* Disabled checkpoints: the log stays, and a caller that wants to leave WAL mode hears that it cannot. */
+  bKeep = db && db->pLsc && db->pLsc->bNoCheckpoint && zBuf;
+  pManager = lscPagerManager(p->pPager);
+  rc = pManager->xClose(pManager->pData, p->wal.pData, db, syncFlags, nBuf, bKeep ? 0 : zBuf);
+  sqlite3_free(p);
+  return rc==SQLITE_OK && bKeep ? SQLITE_ERROR : rc;
+}
+
+static int lsc_wal_exists(Pager *pPager, int *pExists){
+  const libsql_wal_manager *p = lscPagerManager(pPager);
+  *pExists = 0;
+  return p->xLogExists(p->pData, pPager->pVfs, pPager->zFilename, pExists);
+}
+
+static int lsc_wal_destroy(Pager *pPager){
+  const libsql_wal_manager *p = lscPagerManager(pPager);
+  return p->xLogDestroy(p->pData, pPager->pVfs, pPager->zFilename);
+}
+
+static int lsc_wal_without_shm(Pager *pPager){
+  return pPager->pLscManager && !pPager->pLscManager->manager.bUsesShm;
+}
+
+static void lsc_wal_methods_pointer(Pager *pPager, void *pOut){
+  *(libsql_wal_methods**)pOut = pPager->pWal ? &LSC_WAL(pPager->pWal)->wal.methods : 0;
+}
+
+/* Like wal.c's own, these five take NULL for a pager without a log. */
+static void lscWalLimit(Wal *p, i64 nMax){
+  if( p ) LSC_CALL(p, xLimit)(LSC_IMPL(p), nMax);
+}
+static Pgno lscWalDbsize(Wal *p){
+  return p ? LSC_CALL(p, xDbsize)(LSC_IMPL(p)) : 0;
+}
+static int lscWalCallback(Wal *p){
+  return p ? LSC_CALL(p, xCallback)(LSC_IMPL(p)) : 0;
+}
+static int lscWalHeapMemory(Wal *p){
+  return p ? LSC_CALL(p, xHeapMemory)(LSC_IMPL(p)) : 0;
+}
+
+/* While frames are inserted the transaction is not SQL's to begin or end. */
+static int lscWalBeginRead(Wal *p, int *pChanged){
+  if( LSC_WAL(p)->bInserting ) return SQLITE_BUSY;
+  return LSC_CALL(p, xBeginReadTransaction)(LSC_IMPL(p), pChanged);
+}
+static void lscWalEndRead(Wal *p){
+  if( !LSC_WAL(p)->bInserting ) LSC_CALL(p, xEndReadTransaction)(LSC_IMPL(p));
+}
+static int lscWalFindFrame(Wal *p, Pgno pgno, u32 *piFrame){
+  return LSC_CALL(p, xFindFrame)(LSC_IMPL(p), pgno, piFrame);
+}
+static int lscWalReadFrame(Wal *p, u32 iFrame, int nOut, u8 *pOut){
+  return LSC_CALL(p, xReadFrame)(LSC_IMPL(p), iFrame, nOut, pOut);
+}
+static int lscWalBeginWrite(Wal *p){
+  return LSC_CALL(p, xBeginWriteTransaction)(LSC_IMPL(p));
+}
+static int lscWalEndWrite(Wal *p){
+  if( LSC_WAL(p)->bInserting ) return SQLITE_OK;
+  return LSC_CALL(p, xEndWriteTransaction)(LSC_IMPL(p));
+}
+static int lscWalUndo(Wal *p, int (*xUndo)(void*, Pgno), void *pCtx){
+  return LSC_CALL(p, xUndo)(LSC_IMPL(p), xUndo, pCtx);
+}
+static void lscWalSavepoint(Wal *p, u32 *aData){
+  LSC_CALL(p, xSavepoint)(LSC_IMPL(p), aData);
+}
+static int lscWalSavepointUndo(Wal *p, u32 *aData){
+  return LSC_CALL(p, xSavepointUndo)(LSC_IMPL(p), aData);
+}
+static void lsc_wal_savepoint_forget(Wal *p, u32 *aData){
+  if( LSC_CALL(p, iVersion)>=2 && LSC_CALL(p, xSavepointForget) ){
+    LSC_CALL(p, xSavepointForget)(LSC_IMPL(p), aData);
+  }
+}
+static int lscWalFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
+  return LSC_CALL(p, xFrames)(LSC_IMPL(p), szPage, (libsql_pghdr*)pList, nTruncate, isCommit, syncFlags, 0);
+}
+static int lscWalCheckpoint(
+  Wal *p, sqlite3 *db, int eMode, int (*xBusy)(void*), void *pBusyArg, int syncFlags, int nBuf, u8 *zBuf,
+  int *pnLog, int *pnCkpt
+){
+  if( LSC_WAL(p)->bInserting ) return SQLITE_BUSY;
+  return LSC_CALL(p, xCheckpoint)(LSC_IMPL(p), db, eMode, xBusy, pBusyArg, syncFlags, nBuf, zBuf, pnLog, pnCkpt, 0, 0);
+}
+static int lscWalExclusiveMode(Wal *p, int op){
+  return LSC_CALL(p, xExclusiveMode)(LSC_IMPL(p), op);
+}
+static sqlite3_file *lscWalFile(Wal *p){
+  return LSC_CALL(p, xFile) ? LSC_CALL(p, xFile)(LSC_IMPL(p)) : LSC_WAL(p)->pPager->jfd;
+}
+
+/* A log without snapshots answers as a database that is not in WAL mode does. */
+static int lscWalSnapshotGet(Wal *p, sqlite3_snapshot **ppSnapshot){
+  if( LSC_CALL(p, xSnapshotGet)==0 ) return SQLITE_ERROR;
+  return LSC_CALL(p, xSnapshotGet)(LSC_IMPL(p), (void**)ppSnapshot);
+}
+static void lscWalSnapshotOpen(Wal *p, sqlite3_snapshot *pSnapshot){
+  if( LSC_CALL(p, xSnapshotOpen) ) LSC_CALL(p, xSnapshotOpen)(LSC_IMPL(p), pSnapshot);
+}
+static int lscWalSnapshotRecover(Wal *p){
+  return LSC_CALL(p, xSnapshotRecover) ? LSC_CALL(p, xSnapshotRecover)(LSC_IMPL(p)) : SQLITE_ERROR;
+}
+static int lscWalSnapshotCheck(Wal *p, sqlite3_snapshot *pSnapshot){
+  return LSC_CALL(p, xSnapshotCheck) ? LSC_CALL(p, xSnapshotCheck)(LSC_IMPL(p), pSnapshot) : SQLITE_ERROR;
+}
+static void lscWalSnapshotUnlock(Wal *p){
+  if( LSC_CALL(p, xSnapshotUnlock) ) LSC_CALL(p, xSnapshotUnlock)(LSC_IMPL(p));
+}
+
+/* Below: what only wal.c's own log can answer. */
+static Wal *lscStockWal(Wal *p){
+  return p && LSC_CALL(p, xFindFrame)==stockFindFrame ? (Wal*)LSC_IMPL(p) : 0;
+}
+#if defined(SQLITE_DEBUG)
+static void lscWalStat(Wal *p, sqlite3_str *pStr){
+  if( lscStockWal(p) ) sqlite3WalStat(lscStockWal(p), pStr);
+}
+#endif
+#if defined(SQLITE_USE_SEH)
+static int lscWalSystemErrno(Wal *p){
+  return sqlite3WalSystemErrno(lscStockWal(p));
+}
+#endif

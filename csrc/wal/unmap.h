@@ -1,0 +1,26 @@
+/* unmap.h: ends what map.h began, in front of SQLite's wal.c. */
+#undef sqlite3WalClose
+#undef sqlite3WalLimit
+#undef sqlite3WalBeginReadTransaction
+#undef sqlite3WalEndReadTransaction
+#undef sqlite3WalFindFrame
+#undef sqlite3WalReadFrame
+#undef sqlite3WalDbsize
+#undef sqlite3WalBeginWriteTransaction
+#undef sqlite3WalEndWriteTransaction
+#undef sqlite3WalUndo
+#undef sqlite3WalSavepoint
+#undef sqlite3WalSavepointUndo
+#undef sqlite3WalFrames
+#undef sqlite3WalCheckpoint
+#undef sqlite3WalCallback
+#undef sqlite3WalExclusiveMode
+#undef sqlite3WalHeapMemory
+#undef sqlite3WalSnapshotGet
+#undef sqlite3WalSnapshotOpen
+#undef sqlite3WalSnapshotRecover
+#undef sqlite3WalSnapshotCheck
+#undef sqlite3WalSnapshotUnlock
+#undef sqlite3WalFile
+#undef sqlite3WalStat
+#undef sqlite3WalSystemErrno
