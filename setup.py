@@ -57,7 +57,7 @@ def prepare_engine() -> None:
     patch_queue.apply(source, PATCHED)
     write_if_changed(PATCHED / "source_id.gen.h", f'#define LSC_SOURCE_ID "{source_id()}"\n')
     HEADERS.mkdir(exist_ok=True)
-    ours = (ROOT / "csrc" / "libsql.h", ROOT / "csrc" / "lsc_api.h")
+    ours = [ROOT / "csrc" / name for name in ("libsql.h", "libsqlext.h", "lsc_api.h")]
     for header in (PATCHED / "sqlite3.h", PATCHED / "sqlite3ext.h", *ours):
         shutil.copyfile(header, HEADERS / header.name)
 

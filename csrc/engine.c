@@ -5,6 +5,7 @@
 #include "sqlite3.c"
 
 #include "libsql.h"
+#include "libsqlext.h"
 #include "lsc.h"
 #include "source_id.gen.h"
 
@@ -17,3 +18,5 @@
 #include "core/memory.c"
 #include "core/process.c"
 #include "core/row.c"
+#include "core/stmt.c"
+#include "sql/rowid.c"

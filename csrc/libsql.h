@@ -1,8 +1,9 @@
 /*
 ** libsql.h: the public C interface of libsql_core beyond SQLite's own.
 **
-** Include this instead of, or behind, sqlite3.h. Every function here follows SQLite's conventions: UTF-8 in and out,
-** result codes of sqlite3.h, safe to call from several threads where the sqlite3_* functions of the same object are.
+** The sqlite3.h that lies beside it includes this at its end; include either. Every function here follows SQLite's
+** conventions: UTF-8 in and out, result codes of sqlite3.h, safe to call from several threads where the sqlite3_*
+** functions of the same object are.
 */
 #ifndef LIBSQL_H
 #define LIBSQL_H
@@ -20,6 +21,9 @@ extern "C" {
 ** the patch queue and csrc/). SQL: libsql_version(), libsql_source_id(). */
 const char *libsql_libversion(void);
 const char *libsql_sourceid(void);
+
+/* LIBSQL_VERSION as an object. Only for what is linked with the engine. */
+extern const char libsql_version[];
 
 /*
 ** Have xClose(pArg, db) called at the very start of every sqlite3_close() or sqlite3_close_v2() of this connection,
@@ -182,6 +186,28 @@ int libsql_wal_insert_end(sqlite3*);
 
 /* How often the log was started anew: the counter in its header; 0 outside WAL mode. */
 int libsql_wal_checkpoint_seq_count(sqlite3*, unsigned int *pnSeq);
+
+/*
+** Have the statement's current sqlite3_step(), or else its next one, return SQLITE_INTERRUPT, and all later ones until
+** sqlite3_reset() or sqlite3_finalize(). Other statements run on. From any thread, as long as the statement is not
+** finalized meanwhile; NULL is ignored.
+*/
+void libsql_stmt_interrupt(sqlite3_stmt *pStmt);
+
+/*
+** Further counters of sqlite3_stmt_status(): rows and index entries that the statement visited, and that it wrote. They
+** add up until they are reset, and stop at 2147483647.
+*/
+#define LIBSQL_STMTSTATUS_BASE         1024
+#define LIBSQL_STMTSTATUS_ROWS_READ    (LIBSQL_STMTSTATUS_BASE + 1)
+#define LIBSQL_STMTSTATUS_ROWS_WRITTEN (LIBSQL_STMTSTATUS_BASE + 2)
+
+/*
+** The sqlite3_module.iVersion from which the member xPreparedSql counts, and all of SQLite's own members with it. It is
+** called before every xFilter with the text of the statement, borrowed, unless that was prepared without keeping its
+** text (sqlite3_prepare()). Anything but SQLITE_OK ends the statement with that code.
+*/
+#define LIBSQL_MODULE_VERSION 700
 
 #ifdef __cplusplus
 }

@@ -26,6 +26,7 @@
 #endif
 #include "sqlite3ext.h"
 #include "libsql.h"
+#undef libsql_close_hook        /* here not by way of an extension's fourth argument */
 
 #define LSC_API_CAPSULE "libsql_core._engine.api"
 
@@ -140,7 +141,8 @@
   X(libsql_wal_insert_begin) \
   X(libsql_wal_insert_frame) \
   X(libsql_wal_insert_end) \
-  X(libsql_wal_checkpoint_seq_count)
+  X(libsql_wal_checkpoint_seq_count) \
+  X(libsql_stmt_interrupt)
 
 /* Each member has the name and the type of its function. */
 #ifdef __cplusplus

@@ -8,6 +8,8 @@
 #ifndef LSC_HOOKS_H
 #define LSC_HOOKS_H
 
+#include "libsql.h"
+
 /* What makes the logs of a pager; wal/registry.c. */
 typedef struct LscWalManager LscWalManager;
 
@@ -21,6 +23,15 @@ struct LscConn {
   /* While the default log runs a checkpoint that somebody watches: what to call for each page. */
   int (*xCkptPage)(void *pArg, int mxSafeFrame, const unsigned char *pPage, int nPage, int pgno, int iFrame);
   void *pCkptArg;
+  u32 nCountPage;                           /* pages that COUNT(*) visited */
+};
+
+/* Our state of one statement: Vdbe.lsc, all zero at first. See core/stmt.c. */
+typedef struct LscStmt LscStmt;
+struct LscStmt {
+  u64 nRead, nWritten;                      /* rows, since the counter was reset */
+  int interrupted;                          /* atomic; set by any thread */
+  int inStep;                               /* sqlite3_step() is under way */
 };
 
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
@@ -39,10 +50,25 @@ static int lsc_checkpoint_page(sqlite3 *db, u32 mxSafeFrame, const u8 *aPage, in
 static void lsc_checkpoints_on(sqlite3 *db);
 
 /* wal/dispatch.c; more of it is in wal/map.h. */
-#ifndef SQLITE_FCNTL_WAL_METHODS_POINTER
-# define SQLITE_FCNTL_WAL_METHODS_POINTER 129
-#endif
 static void lsc_wal_methods_pointer(Pager *pPager, void *pOut);
+
+/* core/stmt.c. The ints that are returned are result codes, but for that of lsc_stmt_status(). */
+static int lsc_step_begin(Vdbe *p);
+static void lsc_step_end(Vdbe *p);
+static void lsc_stmt_reset(Vdbe *p);
+static void lsc_swap_begin(void);
+static void lsc_swap_end(Vdbe *pA, Vdbe *pB);
+static int lsc_stmt_status(Vdbe *p, int op, int resetFlag);
+static void lsc_count_page(sqlite3 *db);
+static u32 lsc_take_pages(sqlite3 *db);
+static int lsc_prepared_sql(Vdbe *p, sqlite3_vtab_cursor *pCur);
+
+/* sql/rowid.c. The flag is free in Table.tabFlags, and private to memory. */
+#define TF_LscRandomRowid 0x01000000
+static int lsc_word(const char *z, i64 n, int prev);
+static u32 lsc_rowid_option(const Token *pWord);
+static int lsc_random_rowid(Parse *pParse, Table *p, u32 tabOpts);
+static int lsc_no_transfer(sqlite3 *db, const Table *pDest);
 
 /* core/process.c. Called once, while SQLite registers its own functions. */
 static void lsc_register_functions(void);

@@ -32,7 +32,8 @@ static void lsc_register_functions(void){
   sqlite3InsertBuiltinFuncs(aFunc, ArraySize(aFunc));
 }
 
-const char *libsql_libversion(void){ return LIBSQL_VERSION; }
+const char libsql_version[] = LIBSQL_VERSION;
+const char *libsql_libversion(void){ return libsql_version; }
 const char *libsql_sourceid(void){ return LSC_SOURCE_ID; }
 
 int lsc_initialize(void){

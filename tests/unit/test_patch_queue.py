@@ -132,10 +132,12 @@ def test_without_function_the_whole_file_counts(source: Path) -> None:
     assert patched(source, edit(anchor="p->a = 1;", count=5, replace="X")).count("X") == 6  # one in "#ifdef X"
 
 
-def test_the_header_can_be_edited(source: Path) -> None:
+def test_the_headers_can_be_edited(source: Path) -> None:
     assert patched(source, edit(file="sqlite3.h", anchor="int header;", after="int more;")) == SOURCE
     assert (source.parent / "out" / "sqlite3.h").read_text() == "int header;\nint more;\n"
     assert (source.parent / "out" / "sqlite3ext.h").read_text() == "int ext;\n"
+    assert patched(source, edit(file="sqlite3ext.h", anchor="int ext;", before="int less;")) == SOURCE
+    assert (source.parent / "out" / "sqlite3ext.h").read_text() == "int less;\nint ext;\n"
 
 
 def test_edits_at_one_place_keep_the_order_of_the_queue(source: Path) -> None:
@@ -179,7 +181,7 @@ def test_text_that_would_land_in_a_comment_stops(source: Path) -> None:
     ({"anchor": "(a)", "regex": True, "replace": r"\2"}, "the text asks for more groups than the anchor has"),
     ({"anchor": "x*", "regex": True, "replace": "y"}, "the anchor matches the empty text"),
     ({"anchor": "(", "regex": True, "replace": "y"}, "anchor: missing ), unterminated subpattern at position 0"),
-    ({"anchor": "a", "replace": "x", "file": "shell.c"}, "file shell.c is not one of sqlite3.c, sqlite3.h"),
+    ({"anchor": "a", "replace": "x", "file": "x.c"}, "file x.c is not one of sqlite3.c, sqlite3.h, sqlite3ext.h"),
     ({"anchor": "a", "replace": "x", "count": 0}, "count 0 is under 1"),
     ({"anchor": "a", "replace": "x", "count": "1"}, "count must be of type int"),
     ({"anchor": "a", "replace": "x", "functoin": "f"}, "unknown key functoin"),

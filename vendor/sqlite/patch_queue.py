@@ -18,8 +18,7 @@ from typing import Any
 from toml_file import read_toml
 
 PATCHES = Path(__file__).resolve().parent / "patches"
-PATCHED = ("sqlite3.c", "sqlite3.h")
-COPIED = ("sqlite3ext.h",)
+PATCHED = ("sqlite3.c", "sqlite3.h", "sqlite3ext.h")
 LINE_LIMIT = 60  # an edit reaches fewer lines than this: a larger one belongs in csrc/
 MODES = ("before", "after", "replace")
 
@@ -268,8 +267,6 @@ def apply(
         mine = [edit for edit in edits if edit.file == name]
         text = _read(source_dir / name).decode("utf-8", "surrogateescape")
         results[name] = patch_text(text, mine).encode("utf-8", "surrogateescape")
-    for name in COPIED:
-        results[name] = _read(source_dir / name)
     for name, data in results.items():
         _write_if_changed(out_dir / name, data)
     return [edit.where for edit in edits]
