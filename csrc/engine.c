@@ -18,5 +18,6 @@
 #include "core/memory.c"
 #include "core/process.c"
 #include "core/row.c"
+#include "wal/batch.c"
 #include "core/stmt.c"
 #include "sql/rowid.c"

@@ -89,6 +89,13 @@ int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error);
 int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error);
 int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error);
 
+/* The log of database "main": its frames and the size of one in bytes; copies of n frames; the same put into the log,
+** from frame iFirst, or behind the last one if that is 0. The last frame must end a transaction. */
+int lsc_wal_info(sqlite3 *db, unsigned *pnFrame, int *pszFrame, lsc_error *error);
+int lsc_wal_read(sqlite3 *db, unsigned iFirst, int n, unsigned char *const *apOut, int nOut, lsc_error *error);
+int lsc_wal_insert(sqlite3 *db, unsigned iFirst, int n, const unsigned char *const *apFrame, int nFrame,
+                   unsigned *pnAdded, lsc_error *error);
+
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 

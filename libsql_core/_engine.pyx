@@ -17,7 +17,7 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from cpython.sequence cimport PySequence_Check
 from libc.limits cimport INT_MAX, INT_MIN
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memset, strlen
 
 from os import fsencode as _fsencode
 from sys import intern as intern_text
@@ -41,5 +41,10 @@ include "_pyx/copying.pyx"
 include "_pyx/functions.pyx"
 include "_pyx/hooks.pyx"
 include "_pyx/settings.pyx"
+include "_pyx/wal_log.pyx"
+include "_pyx/wal_calls.pyx"
+include "_pyx/wal_table.pyx"
+include "_pyx/wal_manager.pyx"
+include "_pyx/frames.pyx"
 include "_pyx/connection.pyx"
 include "_pyx/module.pyx"

@@ -15,10 +15,24 @@ cdef extern from "sqlite3.h" nogil:
         pass
     ctypedef struct sqlite3_backup:
         pass
+    ctypedef struct sqlite3_vfs:
+        pass
+    ctypedef struct sqlite3_io_methods:
+        int (*xRead)(sqlite3_file *file, void *out, int n, sqlite3_int64 offset) noexcept nogil
+        int (*xWrite)(sqlite3_file *file, const void *data, int n, sqlite3_int64 offset) noexcept nogil
+        int (*xTruncate)(sqlite3_file *file, sqlite3_int64 size) noexcept nogil
+        int (*xSync)(sqlite3_file *file, int flags) noexcept nogil
+        int (*xFileSize)(sqlite3_file *file, sqlite3_int64 *size) noexcept nogil
+        int (*xLock)(sqlite3_file *file, int level) noexcept nogil
+        int (*xUnlock)(sqlite3_file *file, int level) noexcept nogil
+        int (*xFileControl)(sqlite3_file *file, int op, void *arg) noexcept nogil
+    ctypedef struct sqlite3_file:
+        const sqlite3_io_methods *pMethods
     ctypedef void (*sqlite3_destructor_type)(void *) noexcept nogil
 
     int SQLITE_OK, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
-    int SQLITE_TOOBIG, SQLITE_DENY
+    int SQLITE_TOOBIG, SQLITE_DENY, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_MISUSE, SQLITE_LOCK_SHARED
+    int SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
     int SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
     int SQLITE_UTF8, SQLITE_DETERMINISTIC
@@ -165,6 +179,10 @@ cdef extern from "lsc.h" nogil:
     int lsc_script(sqlite3 *db, const char *sql, sqlite3_int64 n, lsc_error *error)
     int lsc_blob_read(sqlite3 *db, sqlite3_blob *blob, void *out, int n, int offset, lsc_error *error)
     int lsc_blob_write(sqlite3 *db, sqlite3_blob *blob, const void *data, int n, int offset, lsc_error *error)
+    int lsc_wal_info(sqlite3 *db, unsigned *n, int *frame_size, lsc_error *error)
+    int lsc_wal_read(sqlite3 *db, unsigned first, int n, unsigned char **out, int size, lsc_error *error)
+    int lsc_wal_insert(sqlite3 *db, unsigned first, int n, const unsigned char **frames, int size, unsigned *added,
+                       lsc_error *error)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     void lsc_finalize(lsc_stmt *s)
     int lsc_autocommit(sqlite3 *db)
@@ -173,9 +191,65 @@ cdef extern from "lsc.h" nogil:
     int lsc_has_file(sqlite3 *db)
 
 
+ctypedef int (*libsql_page_call)(void *ctx, unsigned pgno) noexcept nogil
+ctypedef int (*libsql_busy_call)(void *arg) noexcept nogil
+
+
 cdef extern from "libsql.h" nogil:
     const char *libsql_libversion()
     const char *libsql_sourceid()
+
+    ctypedef struct wal_impl:
+        pass
+    ctypedef struct wal_manager_impl:
+        pass
+    ctypedef struct libsql_pghdr:
+        void *pData
+        libsql_pghdr *pDirty
+        unsigned pgno
+    ctypedef struct libsql_wal_methods:
+        int iVersion
+        void (*xLimit)(wal_impl *, long long) noexcept nogil
+        int (*xBeginReadTransaction)(wal_impl *, int *) noexcept nogil
+        void (*xEndReadTransaction)(wal_impl *) noexcept nogil
+        int (*xFindFrame)(wal_impl *, unsigned, unsigned *) noexcept nogil
+        int (*xReadFrame)(wal_impl *, unsigned, int, unsigned char *) noexcept nogil
+        int (*xReadFrameRaw)(wal_impl *, unsigned, int, unsigned char *) noexcept nogil
+        unsigned (*xDbsize)(wal_impl *) noexcept nogil
+        int (*xBeginWriteTransaction)(wal_impl *) noexcept nogil
+        int (*xEndWriteTransaction)(wal_impl *) noexcept nogil
+        int (*xUndo)(wal_impl *, int (*)(void *, unsigned) noexcept nogil, void *) noexcept nogil
+        void (*xSavepoint)(wal_impl *, unsigned *) noexcept nogil
+        int (*xSavepointUndo)(wal_impl *, unsigned *) noexcept nogil
+        int (*xFrameCount)(wal_impl *, int, unsigned *) noexcept nogil
+        int (*xFrames)(wal_impl *, int, libsql_pghdr *, unsigned, int, int, int *) noexcept nogil
+        int (*xCheckpoint)(
+            wal_impl *, sqlite3 *, int, int (*)(void *) noexcept nogil, void *, int, int, unsigned char *, int *, int *,
+            int (*)(void *, int, const unsigned char *, int, int, int) noexcept nogil, void *) noexcept nogil
+        int (*xCallback)(wal_impl *) noexcept nogil
+        int (*xExclusiveMode)(wal_impl *, int) noexcept nogil
+        int (*xHeapMemory)(wal_impl *) noexcept nogil
+        sqlite3_file *(*xFile)(wal_impl *) noexcept nogil
+        void (*xSavepointForget)(wal_impl *, unsigned *) noexcept nogil
+    ctypedef struct libsql_wal:
+        libsql_wal_methods methods
+        wal_impl *pData
+    ctypedef struct libsql_wal_manager:
+        int bUsesShm
+        int (*xOpen)(
+            wal_manager_impl *, sqlite3_vfs *, sqlite3_file *, int, long long, const char *,
+            libsql_wal *) noexcept nogil
+        int (*xClose)(wal_manager_impl *, wal_impl *, sqlite3 *, int, int, unsigned char *) noexcept nogil
+        int (*xLogDestroy)(wal_manager_impl *, sqlite3_vfs *, const char *) noexcept nogil
+        int (*xLogExists)(wal_manager_impl *, sqlite3_vfs *, const char *, int *) noexcept nogil
+        void (*xDestroy)(wal_manager_impl *) noexcept nogil
+        wal_manager_impl *pData
+    const libsql_wal_manager sqlite3_wal_manager
+    int libsql_open(const char *filename, sqlite3 **db, int flags, const char *vfs, const char *wal)
+    int libsql_wal_manager_register(const char *name, libsql_wal_manager manager)
+    int libsql_wal_manager_unregister(const char *name)
+    const char *libsql_wal_manager_next(const char *name)
+    int libsql_wal_disable_checkpoint(sqlite3 *db)
 
 
 cdef extern from "lsc_api.h" nogil:

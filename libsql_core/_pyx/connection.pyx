@@ -14,7 +14,7 @@ cdef class Connection:
     ProgrammingError = ProgrammingError
     NotSupportedError = NotSupportedError
 
-    def __init__(self, *args, autocommit=-1, **kwargs):
+    def __init__(self, *args, autocommit=-1, wal=None, **kwargs):
         cdef list given
         cdef double seconds
         cdef int detect, cached, control
@@ -32,12 +32,14 @@ cdef class Connection:
         control = autocommit_value(autocommit)
         PySys_Audit("sqlite3.connect", "O", <PyObject *>database)
         path = file_name(database)
+        wal_name = None if wal is None else c_text(wal, "connect() argument 'wal'")
         if self.running:
             raise ProgrammingError("Cannot initialise a connection anew while one of its statements runs.")
         if self.initialized:
             self.initialized = False
             retire_connection(self)
-        open_connection(self, path, seconds, detect, begin_sql, same_thread, cached, as_uri, control)
+        open_connection(self, path, seconds, detect, begin_sql, same_thread, cached, as_uri, control,
+                        wal_name)
         PySys_Audit("sqlite3.connect/handle", "O", <PyObject *>self)
 
     def __dealloc__(self):
@@ -354,6 +356,46 @@ Call trace_callback(sql) for each statement that starts; None removes it.
     def blobopen(self, table, column, row, /, *, readonly=False, name="main"):
         """Open one blob for reading and writing in pieces."""
         return open_blob(self, table, column, row, bool(readonly), name)
+
+    # The write-ahead log
+
+    def wal_frame_count(self):
+        """Frames in the write-ahead log of database "main"; 0 outside WAL mode.
+
+        In a transaction, the frames that it sees.
+        """
+        cdef int frame_size
+        check_connection(self)
+        return count_frames(self, &frame_size)
+
+    def wal_frames(self, start=1, stop=None, /):
+        """Frames of the log from number `start`, the first being 1, up to but not including `stop`, or to the end.
+
+        Each is bytes: a header of 24 bytes (page number, size of the database in pages behind a commit or 0, two
+        salts, two checksums, each 4 bytes, big-endian) and the page. Raises ValueError for frames that are not there.
+        """
+        check_connection(self)
+        return read_frames(self, start, stop)
+
+    def wal_insert(self, frames, /, *, start=None):
+        """Put frames of another database's log into this one's, and return how many were added.
+
+        They become frames `start` and following, by default those behind the last. Frames that are in the log already
+        are compared instead. A database that is not in WAL mode is switched to it, an empty one takes the page size.
+
+        Raises ValueError for a wrong size, DatabaseError for a salt or checksum that does not continue the frame before
+        or an end within a transaction, all before anything is written; OperationalError if a frame differs from the one
+        that is there, or while another connection writes; InterfaceError in a transaction.
+        """
+        check_connection(self)
+        return insert_frames(self, frames, start)
+
+    def wal_disable_checkpoint(self):
+        """Stop automatic checkpoints and the one at close, until `PRAGMA wal_autocheckpoint` sets a number."""
+        check_connection(self)
+        lock(self)
+        libsql_wal_disable_checkpoint(self.db)
+        unlock(self)
 
     # Settings
 

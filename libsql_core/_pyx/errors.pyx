@@ -71,6 +71,9 @@ cdef object make_error(int rc, str message):
     cdef object error = error_classes.get(rc & 0xff, DatabaseError)(message)
     error.sqlite_errorcode = rc
     error.sqlite_errorname = ERROR_NAMES.get(rc, "unknown")
+    cause = take_cause(rc)
+    if cause is not None:
+        error.__cause__ = cause
     return error
 
 

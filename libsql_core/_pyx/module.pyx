@@ -12,7 +12,7 @@ libsql_source_id = libsql_sourceid().decode()
 @cython.embedsignature(False)
 def connect(*args, **kwargs):
     """connect(database, timeout=5.0, detect_types=0, isolation_level='', check_same_thread=True, factory=Connection, \
-cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL)
+cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=None)
 --
 
     Open a database and return a connection to it.
@@ -26,6 +26,7 @@ cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL)
     cached_statements: how many prepared statements are kept.
     uri: read database as a file: URI.
     autocommit: True, False or LEGACY_TRANSACTION_CONTROL.
+    wal: name of registered WAL methods, see libsql_core.wal; None for the default log.
 
     Raises OperationalError if the file cannot be opened.
     """

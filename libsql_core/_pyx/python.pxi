@@ -78,6 +78,45 @@ cdef extern from *:
       lsc_drop_kept_now();
       return -1;
     }
+    /*
+    ** The exception of a method of a Python log, which SQLite heard of as a result code: the cause of the error that is
+    ** raised for that code. Such a method may itself run statements of other connections, so the cause belongs to the
+    ** depth at which it will be raised.
+    */
+    static LSC_THREAD struct { PyObject *error; int code, depth, inside; } lsc_cause;
+    static int lsc_n_cause;
+    static void lsc_drop_cause_now(void) {
+      PyObject *error = lsc_cause.error;
+      lsc_cause.error = NULL;
+      lsc_n_cause--;
+      Py_DECREF(error);
+    }
+    static CYTHON_INLINE int lsc_has_cause(void) {
+      return lsc_n_cause && lsc_cause.error && lsc_cause.depth == lsc_cause.inside;
+    }
+    static CYTHON_INLINE void lsc_drop_cause(void) { if (lsc_has_cause()) lsc_drop_cause_now(); }
+    static void lsc_enter_method(void) { lsc_cause.inside++; }
+    static void lsc_leave_method(void) { lsc_cause.inside--; }
+    /* Called inside the method. */
+    static void lsc_set_cause(PyObject *error, int code) {
+      if (lsc_cause.error) lsc_drop_cause_now();
+      Py_INCREF(error);
+      lsc_cause.error = error;
+      lsc_cause.code = code;
+      lsc_cause.depth = lsc_cause.inside - 1;
+      lsc_n_cause++;
+    }
+    static PyObject *lsc_take_cause(int code) {
+      PyObject *error = Py_None;
+      if (lsc_has_cause()) {
+        if ((lsc_cause.code & 0xff) == (code & 0xff)) error = lsc_cause.error;
+        Py_INCREF(error);
+        lsc_drop_cause_now();
+        return error;
+      }
+      Py_INCREF(error);
+      return error;
+    }
     /* Of our frames a traceback shows only the one that raised: the others say nothing to a user. */
     static int lsc_traceback_here(PyFrameObject *frame) {
       PyObject *type, *value, *traceback;
@@ -107,6 +146,11 @@ cdef extern from *:
     int raise_kept "lsc_raise_kept"() except -1
     bint has_kept "lsc_has_kept"() noexcept
     void drop_kept "lsc_drop_kept"() noexcept
+    void drop_cause "lsc_drop_cause"() noexcept
+    void enter_method "lsc_enter_method"() noexcept
+    void leave_method "lsc_leave_method"() noexcept
+    void set_cause "lsc_set_cause"(object error, int code)
+    object take_cause "lsc_take_cause"(int code)
     ctypedef int PyGILState_STATE
     void leave_python "lsc_leave_python"() noexcept nogil
     void enter_python "lsc_enter_python"() noexcept nogil

@@ -56,6 +56,7 @@ cdef inline void unlock(Connection con) noexcept:
 cdef inline void leave(Connection con) noexcept:
     """End a run, and close the connection if that was asked for meanwhile."""
     drop_kept()
+    drop_cause()
     con.running -= 1
     if con.closing and con.running == 0:
         close_handle(con)
@@ -94,6 +95,7 @@ cdef int close_connection(Connection con) except -1:
         con.closing = True
     else:
         close_handle(con)
+        raise_kept()
     return 0
 
 
@@ -199,8 +201,10 @@ cdef bytes file_name(object database):
 
 
 cdef int open_connection(Connection con, bytes path, double timeout, int detect_types, str begin_sql,
-                         bint check_same_thread, int cached_statements, bint uri, int autocommit) except -1:
+                         bint check_same_thread, int cached_statements, bint uri, int autocommit,
+                         bytes wal) except -1:
     cdef const char *z = path
+    cdef const char *z_wal = NULL if wal is None else <const char *>wal
     cdef sqlite3 *db = NULL
     cdef int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
     cdef int ms = milliseconds(timeout)
@@ -209,7 +213,7 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
     if uri:
         flags |= SQLITE_OPEN_URI
     with nogil:
-        rc = sqlite3_open_v2(z, &db, flags, NULL)
+        rc = libsql_open(z, &db, flags, NULL, z_wal)
         if rc == SQLITE_OK:
             sqlite3_busy_timeout(db, ms)
     if db is NULL:
