@@ -20,12 +20,18 @@ cdef inline int check_rollback(Cursor cur) except -1:
     return 0
 
 
+cdef inline int end_run(Cursor cur, Statement stmt) except -1:
+    """Note what a run cost, and give its statement back."""
+    lsc_rows(&stmt.s, True, &cur.n_read, &cur.n_written)
+    return finish_statement(cur._connection, stmt)
+
+
 cdef inline int drop_rows(Cursor cur) except -1:
     """Let go of the running statement, if there is one."""
     cdef Statement stmt = cur.stmt
     if stmt is not None:
         cur.stmt = None
-        finish_statement(cur._connection, stmt)
+        end_run(cur, stmt)
     return 0
 
 
@@ -62,6 +68,7 @@ cdef int execute_one(Cursor cur, str sql, object params) except -1:
         cur.columns = None
         cur.converters = None
         cur._rowcount = -1
+        cur.n_read = cur.n_written = 0
         stmt = get_statement(con, sql)
         st = stmt.s.st
         if stmt.is_dml:
@@ -101,11 +108,11 @@ cdef int execute_one(Cursor cur, str sql, object params) except -1:
             cur.rollbacks = con.rollbacks
             cur.stmt = stmt
             return 0
-        finish_statement(con, stmt)
+        end_run(cur, stmt)
         return 0
     except BaseException:
         if stmt is not None:
-            finish_statement(con, stmt)
+            end_run(cur, stmt)
         cur._rowcount = -1
         raise
     finally:
@@ -123,6 +130,7 @@ cdef int execute_many(Cursor cur, str sql, object rows) except -1:
         cur.columns = None
         cur.converters = None
         cur._rowcount = -1
+        cur.n_read = cur.n_written = 0
         stmt = get_statement(con, sql)
         if stmt.s.st is NULL or stmt.readonly:
             raise ProgrammingError("executemany() can only execute DML statements.")
@@ -136,10 +144,10 @@ cdef int execute_many(Cursor cur, str sql, object rows) except -1:
                 run_params(cur, con, stmt, params)
         refresh_columns(con, stmt)
         cur.columns = stmt.columns
-        finish_statement(con, stmt)
+        end_run(cur, stmt)
     except BaseException:
         if stmt is not None:
-            finish_statement(con, stmt)
+            end_run(cur, stmt)
         cur._rowcount = -1
         raise
     finally:
@@ -404,6 +412,22 @@ A list of up to size rows (`arraysize` by default); empty at the end.
         """Rows changed by the last INSERT, UPDATE, DELETE or REPLACE; -1 for other statements."""
         return self._rowcount
 
+    @property
+    def rows_read(self):
+        """Rows and index entries that the last `execute` or `executemany` has visited so far."""
+        cdef sqlite3_int64 n_read = self.n_read, n_written
+        if self.stmt is not None:
+            lsc_rows(&self.stmt.s, False, &n_read, &n_written)
+        return n_read
+
+    @property
+    def rows_written(self):
+        """Rows and index entries that the last `execute` or `executemany` has written so far."""
+        cdef sqlite3_int64 n_read, n_written = self.n_written
+        if self.stmt is not None:
+            lsc_rows(&self.stmt.s, False, &n_read, &n_written)
+        return n_written
+
 
 cdef int row_count(object value, str too_large) except? -1:
     """A number of rows. Newer interpreters refuse negative ones, and say so of larger ones in their own words."""
@@ -426,6 +450,7 @@ cdef inline int start_cursor(Cursor cur, Connection con) except -1:
     cur._row_factory = None
     cur.has_rowid = False
     cur._rowcount = -1
+    cur.n_read = cur.n_written = 0
     cur.closed = False
     cur.locked = False
     check_thread(con)

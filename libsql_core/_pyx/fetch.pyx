@@ -155,6 +155,7 @@ cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
         elif stmt.is_dml:
             cur._rowcount = stmt.s.changes
     finally:
+        lsc_rows(&stmt.s, True, &cur.n_read, &cur.n_written)
         leave(con)
         finish_statement(con, stmt)
     return 0

@@ -89,6 +89,7 @@ def executing(con: Connection, cur: Cursor, reader: Reader) -> None:
     assert_type(cur.fetchall(), list[Any])
     assert_type(cur.lastrowid, int | None)
     assert_type(cur.rowcount, int)
+    assert_type((cur.rows_read, cur.rows_written), tuple[int, int])
     assert_type(cur.connection, Connection)
     assert_type([column[0] for column in cur.description], list[str | Any])
     for row in cur:

@@ -35,6 +35,7 @@ def executing(con: Connection, cur: Cursor) -> None:
     con.executemany("INSERT INTO t VALUES (?)", [1, 2])  # type: ignore[list-item]
     cur.fetchmany(None)  # type: ignore[arg-type]
     cur.rowcount = 1  # type: ignore[misc]
+    cur.rows_read = 1  # type: ignore[misc]
     con.cursor(Row)  # type: ignore[type-var, arg-type]
     con.no_such_method()  # type: ignore[attr-defined]
 
