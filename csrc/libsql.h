@@ -204,10 +204,19 @@ void libsql_stmt_interrupt(sqlite3_stmt *pStmt);
 
 /*
 ** The sqlite3_module.iVersion from which the member xPreparedSql counts, and all of SQLite's own members with it. It is
-** called before every xFilter with the text of the statement, borrowed, unless that was prepared without keeping its
-** text (sqlite3_prepare()). Anything but SQLITE_OK ends the statement with that code.
+** called before every xFilter with the text of the statement, borrowed. Anything but SQLITE_OK ends the statement with
+** that code.
 */
 #define LIBSQL_MODULE_VERSION 700
+
+/*
+** What the entry point of an extension, loadable or automatic, gets as fourth argument; see libsqlext.h. Static and
+** constant. Members are only ever added at the end.
+*/
+typedef struct libsql_api_routines libsql_api_routines;
+struct libsql_api_routines {
+  void *(*close_hook)(sqlite3 *db, void (*xClose)(void *pArg, sqlite3 *db), void *pArg);
+};
 
 #ifdef __cplusplus
 }

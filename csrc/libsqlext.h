@@ -18,12 +18,6 @@
 
 #include "libsql.h"
 
-typedef struct libsql_api_routines libsql_api_routines;
-/* Static, constant, valid as long as the engine. Members are only ever added at the end. */
-struct libsql_api_routines {
-  void *(*close_hook)(sqlite3 *db, void (*xClose)(void *pArg, sqlite3 *db), void *pArg);
-};
-
 #if !defined(SQLITE_CORE) && !defined(SQLITE_OMIT_LOAD_EXTENSION)
 # define libsql_close_hook libsql_api->close_hook
 # define LIBSQL_EXTENSION_INIT1     const libsql_api_routines *libsql_api = 0;

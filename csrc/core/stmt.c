@@ -81,8 +81,11 @@ static u32 lsc_take_pages(sqlite3 *db){
 /* Tell a virtual table the statement's text, before each xFilter. */
 static int lsc_prepared_sql(Vdbe *p, sqlite3_vtab_cursor *pCur){
   const sqlite3_module *pModule = pCur->pVtab->pModule;
+  int rc;
   if( pModule->iVersion<LIBSQL_MODULE_VERSION || pModule->xPreparedSql==0 || p->zSql==0 ) return SQLITE_OK;
-  return pModule->xPreparedSql(pCur, p->zSql);
+  rc = pModule->xPreparedSql(pCur, p->zSql);
+  sqlite3VtabImportErrmsg(p, pCur->pVtab);
+  return rc;
 }
 
 /* What extensions get as fourth argument. */

@@ -2,10 +2,12 @@
 ** smoke.c: what check.py runs against every release. Prints the SQLite version; a failure exits with a line number.
 **
 ** The close hook must run before the test for open statements, so a hook that finalizes one lets the close succeed;
-** and an open that fails at any of its allocations must give back all memory, our state included.
+** an open that fails at any of its allocations must give back all memory, our state included; and each addition to
+** the engine is tried once.
 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "libsql.h"
 
 #define REQUIRE(x) do{ if( !(x) ){ fprintf(stderr, "smoke.c:%d: %s\n", __LINE__, #x); exit(1); } }while( 0 )
@@ -59,6 +61,173 @@ static void testClose(void){
   REQUIRE( libsql_close_hook(0, onClose, 0)==0 );
 }
 
+static sqlite3_stmt *prepare(sqlite3 *db, const char *zSql){
+  sqlite3_stmt *pStmt = 0;
+  if( sqlite3_prepare_v2(db, zSql, -1, &pStmt, 0)!=SQLITE_OK ){
+    fprintf(stderr, "%s: %s\n", zSql, sqlite3_errmsg(db));
+    exit(1);
+  }
+  return pStmt;
+}
+
+/* Run a statement to its end and finalize it; the first value of the last row. */
+static sqlite3_int64 run(sqlite3 *db, const char *zSql){
+  sqlite3_stmt *pStmt = prepare(db, zSql);
+  sqlite3_int64 value = 0;
+  while( sqlite3_step(pStmt)==SQLITE_ROW ) value = sqlite3_column_int64(pStmt, 0);
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_OK );
+  return value;
+}
+
+/* A rowid that is taken is drawn anew, a hundred times at most. VACUUM keeps what was drawn. */
+static void testRandomRowid(void){
+  sqlite3 *db;
+  sqlite3_stmt *pStmt;
+  sqlite3_int64 sum;
+  int i;
+  REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+  run(db, "CREATE TABLE t(a) RANDOM ROWID");
+  REQUIRE( sqlite3_exec(db, "CREATE TABLE u(a) RANDOM ROW_ID", 0, 0, 0)==SQLITE_ERROR );
+  REQUIRE( strcmp(sqlite3_errmsg(db), "unknown table option: ROW_ID")==0 );
+  run(db, "BEGIN READONLY");
+  run(db, "COMMIT");
+  pStmt = prepare(db, "INSERT INTO t VALUES(1)");
+  sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SAVE);
+  for(i=0; i<100; i++) REQUIRE( sqlite3_step(pStmt)==SQLITE_DONE );
+  sqlite3_test_control(SQLITE_TESTCTRL_PRNG_RESTORE);
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_FULL );
+  run(db, "DELETE FROM t WHERE rowid=(SELECT max(rowid) FROM t)");
+  sqlite3_test_control(SQLITE_TESTCTRL_PRNG_RESTORE);
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_DONE );
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_OK );
+  REQUIRE( run(db, "SELECT count(*) FROM t WHERE rowid BETWEEN 1 AND 4611686018427387904")==100 );
+  sum = run(db, "SELECT sum(rowid%1000000) FROM t");
+  run(db, "VACUUM");
+  REQUIRE( run(db, "SELECT sum(rowid%1000000) FROM t")==sum );
+  REQUIRE( run(db, "SELECT 1 FROM pragma_integrity_check WHERE integrity_check='ok'")==1 );
+  REQUIRE( sqlite3_close(db)==SQLITE_OK );
+}
+
+/* The interrupt ends with a reset; the counters add up. */
+static void testStatement(void){
+  sqlite3 *db;
+  sqlite3_stmt *pStmt;
+  REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+  run(db, "CREATE TABLE t(a)");
+  pStmt = prepare(db, "INSERT INTO t VALUES(1),(2),(3)");
+  libsql_stmt_interrupt(0);
+  libsql_stmt_interrupt(pStmt);
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_INTERRUPT && sqlite3_step(pStmt)==SQLITE_INTERRUPT );
+  REQUIRE( sqlite3_reset(pStmt)==SQLITE_INTERRUPT );
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_DONE );
+  REQUIRE( sqlite3_stmt_status(pStmt, LIBSQL_STMTSTATUS_ROWS_WRITTEN, 1)==3 );
+  REQUIRE( sqlite3_stmt_status(pStmt, LIBSQL_STMTSTATUS_ROWS_WRITTEN, 0)==0 );
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_OK );
+  pStmt = prepare(db, "SELECT * FROM t");
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_ROW );
+  run(db, "CREATE TABLE u(a)");
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_ROW );
+  libsql_stmt_interrupt(pStmt);
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_INTERRUPT );
+  REQUIRE( sqlite3_reset(pStmt)==SQLITE_INTERRUPT );
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_ROW );
+  REQUIRE( sqlite3_stmt_status(pStmt, LIBSQL_STMTSTATUS_ROWS_READ, 0)==3 );
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_OK );
+  REQUIRE( sqlite3_close(db)==SQLITE_OK );
+}
+
+/* A virtual table of one row, which notes what it is told. */
+static int nPrepared;
+static int preparedRc;
+
+static int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqlite3_vtab **ppVtab, char **pzErr){
+  (void)pAux; (void)argc; (void)argv; (void)pzErr;
+  *ppVtab = sqlite3_malloc64(sizeof(**ppVtab));
+  if( *ppVtab==0 ) return SQLITE_NOMEM;
+  memset(*ppVtab, 0, sizeof(**ppVtab));
+  return sqlite3_declare_vtab(db, "CREATE TABLE x(a)");
+}
+static int vtabBestIndex(sqlite3_vtab *p, sqlite3_index_info *pInfo){ (void)p; (void)pInfo; return SQLITE_OK; }
+static int vtabDisconnect(sqlite3_vtab *p){ sqlite3_free(p); return SQLITE_OK; }
+static int vtabOpen(sqlite3_vtab *p, sqlite3_vtab_cursor **ppCur){
+  struct { sqlite3_vtab_cursor base; int row; } *pCur = sqlite3_malloc64(sizeof(*pCur));
+  (void)p;
+  if( pCur==0 ) return SQLITE_NOMEM;
+  memset(pCur, 0, sizeof(*pCur));
+  *ppCur = &pCur->base;
+  return SQLITE_OK;
+}
+static int vtabClose(sqlite3_vtab_cursor *p){ sqlite3_free(p); return SQLITE_OK; }
+static int *vtabRow(sqlite3_vtab_cursor *p){ return (int*)&p[1]; }
+static int vtabFilter(sqlite3_vtab_cursor *p, int idx, const char *z, int argc, sqlite3_value **argv){
+  (void)idx; (void)z; (void)argc; (void)argv;
+  *vtabRow(p) = 0;
+  return SQLITE_OK;
+}
+static int vtabNext(sqlite3_vtab_cursor *p){ ++*vtabRow(p); return SQLITE_OK; }
+static int vtabEof(sqlite3_vtab_cursor *p){ return *vtabRow(p)>0; }
+static int vtabColumn(sqlite3_vtab_cursor *p, sqlite3_context *ctx, int i){
+  (void)p; (void)i;
+  sqlite3_result_int(ctx, 7);
+  return SQLITE_OK;
+}
+static int vtabRowid(sqlite3_vtab_cursor *p, sqlite3_int64 *pRowid){ *pRowid = *vtabRow(p); return SQLITE_OK; }
+static int vtabPreparedSql(sqlite3_vtab_cursor *p, const char *zSql){
+  REQUIRE( vtabEof(p)==0 || *vtabRow(p)==1 );
+  REQUIRE( strstr(zSql, "SELECT a FROM ")!=0 );
+  nPrepared++;
+  return preparedRc;
+}
+
+static void testPreparedSql(void){
+  sqlite3 *db;
+  sqlite3_stmt *pStmt;
+  sqlite3_module module;
+  memset(&module, 0, sizeof(module));
+  module.iVersion = LIBSQL_MODULE_VERSION;
+  module.xConnect = vtabConnect;
+  module.xBestIndex = vtabBestIndex;
+  module.xDisconnect = vtabDisconnect;
+  module.xOpen = vtabOpen;
+  module.xClose = vtabClose;
+  module.xFilter = vtabFilter;
+  module.xNext = vtabNext;
+  module.xEof = vtabEof;
+  module.xColumn = vtabColumn;
+  module.xRowid = vtabRowid;
+  module.xPreparedSql = vtabPreparedSql;
+  REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+  REQUIRE( sqlite3_create_module(db, "one", &module, 0)==SQLITE_OK );
+  REQUIRE( run(db, "SELECT a FROM one")==7 && nPrepared==1 );
+  preparedRc = SQLITE_PERM;
+  pStmt = prepare(db, "SELECT a FROM one");
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_PERM && nPrepared==2 );
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_PERM );
+  module.iVersion = LIBSQL_MODULE_VERSION - 1;
+  REQUIRE( run(db, "SELECT a FROM one")==7 && nPrepared==2 );
+  REQUIRE( sqlite3_close(db)==SQLITE_OK );
+}
+
+static int nExtension;
+
+static int extensionInit(sqlite3 *db, char **pzErr, const void *pApi, const libsql_api_routines *pLibsqlApi){
+  (void)pzErr;
+  REQUIRE( pApi!=0 && pLibsqlApi->close_hook==libsql_close_hook );
+  libsql_close_hook(db, onClose, 0);
+  nExtension++;
+  return SQLITE_OK;
+}
+
+static void testExtension(void){
+  sqlite3 *db;
+  int n = nClose;
+  REQUIRE( sqlite3_auto_extension((void(*)(void))extensionInit)==SQLITE_OK );
+  REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK && nExtension==1 );
+  REQUIRE( sqlite3_close(db)==SQLITE_OK && nClose==n+1 );
+  sqlite3_reset_auto_extension();
+  REQUIRE( strcmp(libsql_version, LIBSQL_VERSION)==0 && strcmp(libsql_libversion(), LIBSQL_VERSION)==0 );
+}
+
 static void testFailingOpen(void){
   int i, rc = SQLITE_NOMEM;
   sqlite3_int64 before = sqlite3_memory_used();
@@ -83,6 +252,10 @@ int main(void){
   REQUIRE( sqlite3_config(SQLITE_CONFIG_MALLOC, &mem)==SQLITE_OK );
   REQUIRE( sqlite3_initialize()==SQLITE_OK );
   testClose();
+  testRandomRowid();
+  testStatement();
+  testPreparedSql();
+  testExtension();
   testFailingOpen();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
