@@ -107,8 +107,8 @@ void lsc_finalize(lsc_stmt *s);
 int lsc_autocommit(sqlite3 *db);
 int lsc_n_prepare(const lsc_stmt *s);
 
-/* The rows that the statement read and wrote since they were last taken, or 0 without a statement; take: start anew. */
-void lsc_rows(const lsc_stmt *s, int take, sqlite3_int64 *n_read, sqlite3_int64 *n_written);
+/* The rows that the statement read and wrote since they were last taken; 0 without a statement. */
+void lsc_take_rows(lsc_stmt *s, sqlite3_int64 *n_read, sqlite3_int64 *n_written);
 
 /* Counts the forks that lie between the process that loaded the engine and this one. */
 int lsc_fork_count(void);

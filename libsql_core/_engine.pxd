@@ -64,7 +64,7 @@ cdef class Cursor:
     cdef bint has_rowid
     cdef sqlite3_int64 rowid
     cdef long long _rowcount
-    cdef sqlite3_int64 n_read, n_written    # of the last run that ended; one under way counts in its statement
+    cdef sqlite3_int64 n_read, n_written    # of the last execute, those that note_rows() has seen
     cdef bint initialized
     cdef bint closed
     cdef bint locked

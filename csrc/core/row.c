@@ -86,11 +86,11 @@ int lsc_autocommit(sqlite3 *db){ return db->autoCommit; }
 
 int lsc_n_prepare(const lsc_stmt *s){ return (int)((Vdbe*)s->st)->aCounter[SQLITE_STMTSTATUS_REPREPARE]; }
 
-void lsc_rows(const lsc_stmt *s, int take, sqlite3_int64 *n_read, sqlite3_int64 *n_written){
+void lsc_take_rows(lsc_stmt *s, sqlite3_int64 *n_read, sqlite3_int64 *n_written){
   Vdbe *v = (Vdbe*)s->st;
   *n_read = v ? (sqlite3_int64)v->lsc.nRead : 0;
   *n_written = v ? (sqlite3_int64)v->lsc.nWritten : 0;
-  if( v && take ) v->lsc.nRead = v->lsc.nWritten = 0;
+  if( v ) v->lsc.nRead = v->lsc.nWritten = 0;
 }
 
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n){

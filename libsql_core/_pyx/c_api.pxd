@@ -187,7 +187,7 @@ cdef extern from "lsc.h" nogil:
     void lsc_finalize(lsc_stmt *s)
     int lsc_autocommit(sqlite3 *db)
     int lsc_n_prepare(const lsc_stmt *s)
-    void lsc_rows(const lsc_stmt *s, int take, sqlite3_int64 *n_read, sqlite3_int64 *n_written)
+    void lsc_take_rows(lsc_stmt *s, sqlite3_int64 *n_read, sqlite3_int64 *n_written)
     int lsc_fork_count()
     int lsc_has_file(sqlite3 *db)
 

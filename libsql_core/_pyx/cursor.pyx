@@ -21,8 +21,8 @@ cdef inline int check_rollback(Cursor cur) except -1:
 
 
 cdef inline int end_run(Cursor cur, Statement stmt) except -1:
-    """Note what a run cost, and give its statement back."""
-    lsc_rows(&stmt.s, True, &cur.n_read, &cur.n_written)
+    """Give back the statement of a run."""
+    note_rows(cur, stmt)
     return finish_statement(cur._connection, stmt)
 
 
@@ -415,18 +415,16 @@ A list of up to size rows (`arraysize` by default); empty at the end.
     @property
     def rows_read(self):
         """Rows and index entries that the last `execute` or `executemany` has visited so far."""
-        cdef sqlite3_int64 n_read = self.n_read, n_written
-        if self.stmt is not None:
-            lsc_rows(&self.stmt.s, False, &n_read, &n_written)
-        return n_read
+        if not self.locked:     # else another thread may be counting
+            note_rows(self, self.stmt)
+        return self.n_read
 
     @property
     def rows_written(self):
         """Rows and index entries that the last `execute` or `executemany` has written so far."""
-        cdef sqlite3_int64 n_read, n_written = self.n_written
-        if self.stmt is not None:
-            lsc_rows(&self.stmt.s, False, &n_read, &n_written)
-        return n_written
+        if not self.locked:     # else another thread may be counting
+            note_rows(self, self.stmt)
+        return self.n_written
 
 
 cdef int row_count(object value, str too_large) except? -1:

@@ -143,6 +143,16 @@ cdef int advance(Cursor cur) except -1:
     return 0
 
 
+cdef inline void note_rows(Cursor cur, Statement stmt) noexcept:
+    """Add what the cursor's statement has read and written since the last time."""
+    cdef sqlite3_int64 n_read, n_written
+    # While the connection is open, only who holds the GIL finalizes.
+    if stmt is not None and cur._connection.db is not NULL:
+        lsc_take_rows(&stmt.s, &n_read, &n_written)
+        cur.n_read += n_read
+        cur.n_written += n_written
+
+
 cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
     """What follows the last step of a result. Ends the run that the step was."""
     cur.stmt = None
@@ -155,7 +165,7 @@ cdef int end_rows(Cursor cur, Connection con, Statement stmt, int rc) except -1:
         elif stmt.is_dml:
             cur._rowcount = stmt.s.changes
     finally:
-        lsc_rows(&stmt.s, True, &cur.n_read, &cur.n_written)
+        note_rows(cur, stmt)
         leave(con)
         finish_statement(con, stmt)
     return 0

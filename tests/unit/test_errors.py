@@ -101,7 +101,7 @@ BLOB_CALLS: dict[str, Call] = {
     "write": lambda b: b.write(b"x"),
 }
 PLAIN = {"row_factory", "text_factory", "arraysize", "connection", "description", "lastrowid", "rowcount"}
-PLAIN |= {"setinputsizes", "setoutputsize"}
+PLAIN |= {"rows_read", "rows_written", "setinputsizes", "setoutputsize"}
 # Asked of another thread's connection, these answer.
 ANY_THREAD = {"__enter__", "in_transaction", "interrupt", "isolation_level", "total_changes"}
 
