@@ -13,6 +13,9 @@
 #include "wal/registry.c"
 #include "wal/dispatch.c"
 #include "wal/frames.c"
+
+#include "sql/sql_int.h"
+
 #include "core/api.c"
 #include "core/conn.c"
 #include "core/memory.c"
@@ -21,3 +24,7 @@
 #include "wal/batch.c"
 #include "core/stmt.c"
 #include "sql/rowid.c"
+#include "sql/parse.c"
+#include "sql/alter.c"
+#include "sql/alter_check.c"
+#include "sql/alter_text.c"

@@ -23,6 +23,7 @@ struct LscConn {
   /* While the default log runs a checkpoint that somebody watches: what to call for each page. */
   int (*xCkptPage)(void *pArg, int mxSafeFrame, const unsigned char *pPage, int nPage, int pgno, int iFrame);
   void *pCkptArg;
+  u8 alterCheck;                            /* PRAGMA libsql_alter_check */
   u32 nCountPage;                           /* pages that COUNT(*) visited */
 };
 
@@ -72,5 +73,12 @@ static int lsc_no_transfer(sqlite3 *db, const Table *pDest);
 
 /* core/process.c. Called once, while SQLite registers its own functions. */
 static void lsc_register_functions(void);
+
+/* sql/parse.c. Not 0: the statement at *pzSql was one of ours; it is compiled, or its error noted in pParse, and *pzSql
+** is behind it. */
+static int lsc_parse(Parse *pParse, const char **pzSql);
+
+/* sql/alter_check.c. Whether the pragma is one of ours, and done. */
+static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue);
 
 #endif

@@ -28,6 +28,7 @@ static void lsc_register_functions(void){
   static FuncDef aFunc[] = {
     DFUNCTION(libsql_version,    0, 0, 0, lscVersionFunc  ),
     DFUNCTION(libsql_source_id,  0, 0, 0, lscSourceIdFunc ),
+    INTERNAL_FUNCTION(libsql_alter_column, 5, lscAlterColumnFunc),
   };
   sqlite3InsertBuiltinFuncs(aFunc, ArraySize(aFunc));
 }

@@ -2,8 +2,8 @@
 ** smoke.c: what check.py runs against every release. Prints the SQLite version; a failure exits with a line number.
 **
 ** The close hook must run before the test for open statements, so a hook that finalizes one lets the close succeed;
-** an open that fails at any of its allocations must give back all memory, our state included; and each addition to
-** the engine is tried once.
+** an open that fails at any of its allocations must give back all memory, our state included; ALTER COLUMN must leave
+** the rest of the text alone, and the schema whole whichever of its allocations fails; each other addition is tried.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +243,45 @@ static void testFailingOpen(void){
   REQUIRE( nFailed>=3 );      /* the connection, our state, its mutex at least */
 }
 
+static const char before[] = "CREATE TABLE t(a /* k */ , b DEFAULT ',)' /* old */, c AS (a+1))";
+static const char after[] = "CREATE TABLE t(a /* k */ , b int NOT NULL CHECK(b<>7) /* old */, c AS (a+1))";
+
+static void requireText(sqlite3 *db, const char *zSql, const char *zExpected){
+  sqlite3_stmt *pStmt;
+  REQUIRE( sqlite3_prepare_v2(db, zSql, -1, &pStmt, 0)==SQLITE_OK );
+  REQUIRE( sqlite3_step(pStmt)==SQLITE_ROW );
+  REQUIRE( strcmp((const char*)sqlite3_column_text(pStmt, 0), zExpected)==0 );
+  REQUIRE( sqlite3_finalize(pStmt)==SQLITE_OK );
+}
+
+static void testAlterColumn(void){
+  int i, rc = SQLITE_NOMEM;
+  sqlite3_int64 start = sqlite3_memory_used();
+  for(i=1; rc!=SQLITE_OK; i++){
+    sqlite3 *db;
+    const char *zTail;
+    sqlite3_stmt *pStmt = 0;
+    REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+    REQUIRE( sqlite3_exec(db, before, 0, 0, 0)==SQLITE_OK );
+    REQUIRE( sqlite3_exec(db, "CREATE INDEX tb ON t(b); INSERT INTO t VALUES(1, 2);"
+        "ALTER TABLE t ADD COLUMN d DEFAULT 1", 0, 0, 0)==SQLITE_OK );
+    failAt = i;
+    rc = sqlite3_prepare_v2(db, "ALTER TABLE t ALTER COLUMN b TO b int NOT NULL CHECK(b<>7) -- end\n; SELECT 1",
+        -1, &pStmt, &zTail);
+    if( rc==SQLITE_OK ){
+      sqlite3_step(pStmt);
+      rc = sqlite3_finalize(pStmt);
+    }
+    failAt = 0;
+    REQUIRE( rc==SQLITE_OK || rc==SQLITE_NOMEM );
+    requireText(db, "PRAGMA integrity_check", "ok");
+    requireText(db, "SELECT replace(sql, ', d DEFAULT 1', '') FROM sqlite_schema", rc==SQLITE_OK ? after : before);
+    if( rc==SQLITE_OK ) REQUIRE( strcmp(zTail, " SELECT 1")==0 );
+    REQUIRE( sqlite3_close(db)==SQLITE_OK );
+    REQUIRE( sqlite3_memory_used()==start );
+  }
+}
+
 int main(void){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
@@ -257,6 +296,7 @@ int main(void){
   testPreparedSql();
   testExtension();
   testFailingOpen();
+  testAlterColumn();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
   return 0;
