@@ -7,14 +7,13 @@
 #include "libsql.h"
 #include "libsqlext.h"
 #include "lsc.h"
+#include "sql/sql_int.h"
 #include "source_id.gen.h"
 
 #include "wal/stock.c"
 #include "wal/registry.c"
 #include "wal/dispatch.c"
 #include "wal/frames.c"
-
-#include "sql/sql_int.h"
 
 #include "core/api.c"
 #include "core/conn.c"

@@ -42,7 +42,7 @@ static int lscAlterPrepare(LscAltered *p, char *zSql, sqlite3_stmt **ppStmt){
 
 /* Reports a failed constraint: what, table.column and, if zDetail is not empty, the detail. */
 static int lscAlterViolated(LscAltered *p, int rc, const char *zWhat, const char *zDetail){
-  char *z = sqlite3_mprintf("%s: %s.%s%s%s", zWhat, p->zTab, p->zCol, zDetail[0] ? ": " : "", zDetail);
+  char *z = sqlite3_mprintf("%s %s.%s%s%s", zWhat, p->zTab, p->zCol, zDetail[0] ? ": " : "", zDetail);
   if( z==0 ){
     sqlite3_result_error_nomem(p->ctx);
     return SQLITE_NOMEM_BKPT;
@@ -83,7 +83,7 @@ static int lscAlterCheckNull(LscAltered *p){
   }
   rc = lscAlterExists(p, z, sqlite3Strlen30(z), "= 'null'");
   sqlite3_free(z);
-  if( rc==SQLITE_ROW ) rc = lscAlterViolated(p, SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed", "");
+  if( rc==SQLITE_ROW ) rc = lscAlterViolated(p, SQLITE_CONSTRAINT_NOTNULL, "NOT NULL constraint failed:", "");
   return rc;
 }
 
@@ -114,7 +114,7 @@ static int lscAlterCheckParent(LscAltered *p){
       " FROM pragma_foreign_key_list(%Q, %Q) GROUP BY id HAVING count(*) = 1 AND \"from\" = %Q COLLATE nocase) LIMIT 1",
       p->zTab, p->zDb, p->zTab, p->zDb, p->zCol), &pStmt);
   sqlite3_finalize(pStmt);
-  if( rc==SQLITE_ROW ) rc = lscAlterViolated(p, SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed", "");
+  if( rc==SQLITE_ROW ) rc = lscAlterViolated(p, SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed:", "");
   return rc;
 }
 
@@ -139,7 +139,7 @@ static int lscAlterCheckClauses(LscAltered *p, const char *zDef){
       rc = lscAlterExists(p, z, n, "IS FALSE");
       if( rc==SQLITE_ROW ){
         char *zDetail = name.n ? sqlite3NameFromToken(p->db, &name) : sqlite3DbSpanDup(p->db, z, z+n);
-        rc = lscAlterViolated(p, SQLITE_CONSTRAINT_CHECK, "CHECK constraint failed", zDetail ? zDetail : "");
+        rc = lscAlterViolated(p, SQLITE_CONSTRAINT_CHECK, "CHECK constraint failed:", zDetail ? zDetail : "");
         sqlite3DbFree(p->db, zDetail);
       }
     }else if( x.type==TK_LP ){
