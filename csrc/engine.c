@@ -12,6 +12,7 @@
 
 #include "wal/stock.c"
 #include "wal/registry.c"
+#include "wal/v1.c"
 #include "wal/dispatch.c"
 #include "wal/frames.c"
 

@@ -41,6 +41,10 @@ void *libsql_close_hook(sqlite3 *db, void (*xClose)(void *pArg, sqlite3 *db), vo
 ** that serves several connections does its own locking. Methods return result codes unless said otherwise; frames are
 ** numbered from 1. docs/wal.md describes each method and the order of the calls.
 */
+#ifdef LIBSQL_WAL_V1
+# define libsql_wal_methods libsql_wal_methods_v2
+# define libsql_wal libsql_wal_v2
+#endif
 typedef struct wal_impl wal_impl;                   /* the log object of a manager */
 typedef struct wal_manager_impl wal_manager_impl;   /* the state of a manager */
 typedef struct sqlite3_wal sqlite3_wal;             /* wal_impl of the default log */
@@ -143,6 +147,72 @@ int libsql_wal_manager_register(const char *zName, libsql_wal_manager manager);
 int libsql_wal_manager_unregister(const char *zName);
 const libsql_wal_manager *libsql_wal_manager_find(const char *zName);
 const char *libsql_wal_manager_next(const char *zName);
+
+/*
+** The first generation of WAL methods (libSQL of 2023): tables with a name, whose logs begin with a libsql_wal. Define
+** LIBSQL_WAL_V1 before this header to compile a program that was written for it: the two structures then have their
+** old names, and those of above end in _v2. register() keeps the pointer; names are shared with the managers.
+** libsql_open_v2() puts its pWalData into pMethodsData, unless xOpen has put something there.
+*/
+#ifdef LIBSQL_WAL_V1
+# undef libsql_wal_methods
+# undef libsql_wal
+# define libsql_wal_methods_v1 libsql_wal_methods
+# define libsql_wal_v1 libsql_wal
+#endif
+typedef struct libsql_wal_methods_v1 libsql_wal_methods_v1;
+typedef struct libsql_wal_v1 libsql_wal_v1;
+
+struct libsql_wal_v1 {
+  libsql_wal_methods_v1 *pMethods;      /* what the pager calls */
+  void *pMethodsData;                   /* for the table's use */
+  sqlite3_wal *pStock;                  /* of the default table: SQLite's own log */
+};
+
+struct libsql_wal_methods_v1 {
+  int iVersion;                         /* 1 */
+  int (*xOpen)(sqlite3_vfs*, sqlite3_file*, const char *zWalName, int no_shm, long long max_size,
+               libsql_wal_methods_v1*, libsql_wal_v1 **ppWal);
+  int (*xClose)(libsql_wal_v1*, sqlite3 *db, int syncFlags, int nBuf, unsigned char *zBuf);
+  void (*xLimit)(libsql_wal_v1*, long long limit);
+  int (*xBeginReadTransaction)(libsql_wal_v1*, int *changed);
+  void (*xEndReadTransaction)(libsql_wal_v1*);
+  int (*xFindFrame)(libsql_wal_v1*, unsigned int pgno, unsigned int *frame);
+  int (*xReadFrame)(libsql_wal_v1*, unsigned int frame, int nOut, unsigned char *pOut);
+  unsigned int (*xDbsize)(libsql_wal_v1*);
+  int (*xBeginWriteTransaction)(libsql_wal_v1*);
+  int (*xEndWriteTransaction)(libsql_wal_v1*);
+  int (*xUndo)(libsql_wal_v1*, int (*xUndo)(void*, unsigned int pgno), void *pUndoCtx);
+  void (*xSavepoint)(libsql_wal_v1*, unsigned int *aWalData);
+  int (*xSavepointUndo)(libsql_wal_v1*, unsigned int *aWalData);
+  int (*xFrames)(libsql_wal_v1*, int szPage, libsql_pghdr *pList, unsigned int nTruncate, int isCommit, int syncFlags);
+  int (*xCheckpoint)(libsql_wal_v1*, sqlite3 *db, int eMode, int (*xBusy)(void*), void *pBusyArg, int syncFlags,
+                     int nBuf, unsigned char *zBuf, int *pnLog, int *pnCkpt);
+  int (*xCallback)(libsql_wal_v1*);
+  int (*xExclusiveMode)(libsql_wal_v1*, int op);
+  int (*xHeapMemory)(libsql_wal_v1*);
+  int (*xSnapshotGet)(libsql_wal_v1*, void **ppSnapshot);     /* this and the next six: not used, may be NULL */
+  void (*xSnapshotOpen)(libsql_wal_v1*, void *pSnapshot);
+  int (*xSnapshotRecover)(libsql_wal_v1*);
+  int (*xSnapshotCheck)(libsql_wal_v1*, void *pSnapshot);
+  void (*xSnapshotUnlock)(libsql_wal_v1*);
+  int (*xFramesize)(libsql_wal_v1*);
+  sqlite3_file *(*xFile)(libsql_wal_v1*);
+  int (*xWriteLock)(libsql_wal_v1*, int bLock);               /* not used */
+  void (*xDb)(libsql_wal_v1*, sqlite3 *db);                   /* not used */
+  int (*xPathnameLen)(int nOrig);       /* bytes of the log's name for a database name of nOrig; 0: it is no file */
+  void (*xGetWalPathname)(char *zBuf, const char *zOrig, int nOrig);
+  int (*xPreMainDbOpen)(libsql_wal_methods_v1*, const char *zMainDb);   /* before the first read; may be NULL */
+  int bUsesShm;
+  const char *zName;
+  libsql_wal_methods_v1 *pNext;         /* not used */
+};
+
+libsql_wal_methods_v1 *libsql_wal_methods_find(const char *zName);
+int libsql_wal_methods_register(libsql_wal_methods_v1*);
+int libsql_wal_methods_unregister(libsql_wal_methods_v1*);
+libsql_wal_methods_v1 *libsql_wal_methods_next(libsql_wal_methods_v1*);
+const char *libsql_wal_methods_name(libsql_wal_methods_v1*);
 
 /* sqlite3_file_control(): libsql_wal_methods**, the table of the open log; NULL while there is none. */
 #define SQLITE_FCNTL_WAL_METHODS_POINTER 129

@@ -142,7 +142,12 @@
   X(libsql_wal_insert_frame) \
   X(libsql_wal_insert_end) \
   X(libsql_wal_checkpoint_seq_count) \
-  X(libsql_stmt_interrupt)
+  X(libsql_stmt_interrupt) \
+  X(libsql_wal_methods_find) \
+  X(libsql_wal_methods_register) \
+  X(libsql_wal_methods_unregister) \
+  X(libsql_wal_methods_next) \
+  X(libsql_wal_methods_name)
 
 /* Each member has the name and the type of its function. */
 #ifdef __cplusplus

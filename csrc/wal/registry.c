@@ -20,6 +20,10 @@ struct LscWalManager {
 # define LSC_THREAD_LOCAL __thread
 #endif
 
+/* v1.c */
+static libsql_wal_methods_v1 *v1MethodsOf(const libsql_wal_manager*);
+static libsql_wal_manager v1ManagerOf(libsql_wal_methods_v1*, void *pData);
+
 static LscWalManager *lscManagers = 0;    /* the named ones */
 
 /* What libsql_open*() hands to the connection that openDatabase() is about to make in this thread. */
@@ -191,10 +195,14 @@ int libsql_open_v2(
     if( p==0 ) lscOpening.zUnknown = zWal;
     if( p && pWalData ){
       libsql_wal_manager own = p->manager;
-      LscWalManager *pOwn;
-      own.pData = pWalData;
-      own.xDestroy = 0;
-      pOwn = lscManagerNew(&own, "");
+      LscWalManager *pOwn = 0;
+      if( v1MethodsOf(&p->manager) ){
+        own = v1ManagerOf(v1MethodsOf(&p->manager), pWalData);
+      }else{
+        own.pData = (wal_manager_impl*)pWalData;
+        own.xDestroy = 0;
+      }
+      if( own.pData ) pOwn = lscManagerNew(&own, "");
       if( pOwn==0 ){
         lscManagerUnref(p);
         return SQLITE_NOMEM_BKPT;
@@ -234,16 +242,19 @@ static int lsc_wal_known(const char *zFile, char **pzErrMsg){
 }
 
 static int lsc_pager_opened(sqlite3 *db, Pager *pPager){
+  libsql_wal_methods_v1 *pV1;
   const char *zWal;
   if( pPager->tempFile || pPager->memDb ) return SQLITE_OK;
   zWal = sqlite3_uri_parameter(pPager->zFilename, "wal");
   if( zWal && zWal[0] ){
     if( lscIsDefault(zWal) ) return SQLITE_OK;
     pPager->pLscManager = lscManagerFind(zWal);
-    return pPager->pLscManager ? SQLITE_OK : SQLITE_ERROR;
+    if( pPager->pLscManager==0 ) return SQLITE_ERROR;
+  }else if( db->pLsc ){
+    pPager->pLscManager = lscManagerRef(db->pLsc->pWalManager);
   }
-  if( db->pLsc ) pPager->pLscManager = lscManagerRef(db->pLsc->pWalManager);
-  return SQLITE_OK;
+  pV1 = pPager->pLscManager ? v1MethodsOf(&pPager->pLscManager->manager) : 0;
+  return pV1 && pV1->xPreMainDbOpen ? pV1->xPreMainDbOpen(pV1, pPager->zFilename) : SQLITE_OK;
 }
 
 static void lsc_pager_closed(Pager *pPager){

@@ -99,3 +99,12 @@ def test_the_extensions_in_this_process(extensions: list[Path]) -> None:
             found += con.execute("select extension_closed()").fetchone()
             con.close()
         assert found == closed
+
+
+def test_a_log_of_the_first_generation(engine: Path, sanitizers: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    source = HERE / "program_wal_v1.c"
+    cc(*STRICT, *sanitizers, f"-I{libsql_core.get_include()}", source, engine, *LIBRARIES, "-o", program)
+    done = subprocess.run([program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["pages 4 commits 3 opens 1", "no such WAL module: counting"]
