@@ -220,3 +220,28 @@ def test_interrupt(db: Any) -> None:
         db.set_progress_handler(None, 0)
         assert db.text() == "CREATE TABLE t(a, b default 1)"
         db.sound()
+
+
+def test_no_room(db: Any) -> None:
+    db.execute("create table t(a, b text)")
+    db.executemany("insert into t values (?, ?)", [(i, str(i) * 50) for i in range(2000)])
+    for column in "cdefg":
+        db.execute(f"alter table t add column {column} default 'a rather long default'")
+    db.execute("create index i on t(b)")
+    pages = db.rows("pragma page_count")[0][0]
+    before = db.rows("select * from t")
+    for transaction in ("", "begin"):
+        db.execute(transaction)
+        for room in range(0, 24, 8):
+            db.execute(f"pragma max_page_count={pages + room}")
+            db.refused(
+                "alter table t alter column g to g collate nocase",
+                "database or disk is full",
+                libsql_core.SQLITE_FULL,
+            )
+            assert db.rows("select * from t") == before
+            db.sound()
+    db.execute("pragma max_page_count=100000")
+    db.execute("alter table t alter column g to g collate nocase")
+    assert db.rows("select * from t") == before
+    db.sound()

@@ -305,6 +305,19 @@ static int alterOnce(const Alter *p, int iFail){
   return rc;
 }
 
+/* Where comments are switched off, ours are refused as others are. */
+static void testAlterComments(void){
+  sqlite3 *db;
+  REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+  REQUIRE( sqlite3_exec(db, "CREATE TABLE t(a)", 0, 0, 0)==SQLITE_OK );
+  REQUIRE( sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_COMMENTS, 0, (int*)0)==SQLITE_OK );
+  REQUIRE( sqlite3_exec(db, "ALTER TABLE t ALTER a TO a int /* x */", 0, 0, 0)==SQLITE_ERROR );
+  REQUIRE( strcmp(sqlite3_errmsg(db), "unrecognized token: \"/* x */\"")==0 );
+  REQUIRE( sqlite3_exec(db, "ALTER TABLE /* x */ t ALTER a TO a int", 0, 0, 0)==SQLITE_ERROR );
+  REQUIRE( sqlite3_exec(db, "ALTER TABLE t ALTER a TO a int", 0, 0, 0)==SQLITE_OK );
+  REQUIRE( sqlite3_close(db)==SQLITE_OK );
+}
+
 static void testAlterColumn(void){
   int i, k, n;
   for(k=0; k<(int)(sizeof(aAlter)/sizeof(aAlter[0])); k++){
@@ -336,6 +349,7 @@ int main(void){
   testPreparedSql();
   testExtension();
   testFailingOpen();
+  testAlterComments();
   testAlterColumn();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
