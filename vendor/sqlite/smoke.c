@@ -108,6 +108,28 @@ static void testRandomRowid(void){
   REQUIRE( sqlite3_close(db)==SQLITE_OK );
 }
 
+/* Each allocation of a script fails in turn: nothing leaks, and it can be run again. */
+static void testFailingRowid(void){
+  static const char *zSql =
+    "DROP TABLE IF EXISTS t; DROP TABLE IF EXISTS u; CREATE TABLE t(a UNIQUE) RANDOM ROWID; INSERT INTO t VALUES(1);"
+    "ALTER TABLE t RENAME TO u; CREATE TABLE t(a) STRICT, RANDOM ROW_ID";
+  sqlite3_int64 before = sqlite3_memory_used();
+  int i, left = 0;
+  for(i=1; left==0; i++){
+    sqlite3 *db = 0;
+    REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+    failAt = i;
+    REQUIRE( sqlite3_exec(db, zSql, 0, 0, 0)!=SQLITE_OK );
+    left = failAt;
+    failAt = 0;
+    REQUIRE( sqlite3_exec(db, zSql, 0, 0, 0)==SQLITE_ERROR );
+    REQUIRE( run(db, "SELECT count(*)=1 AND min(rowid)>0 FROM u")==1 );
+    REQUIRE( sqlite3_close(db)==SQLITE_OK );
+    REQUIRE( sqlite3_memory_used()==before );
+  }
+  REQUIRE( i>50 );
+}
+
 /* The interrupt ends with a reset; the counters add up. */
 static void testStatement(void){
   sqlite3 *db;
@@ -345,6 +367,7 @@ int main(void){
   REQUIRE( sqlite3_initialize()==SQLITE_OK );
   testClose();
   testRandomRowid();
+  testFailingRowid();
   testStatement();
   testPreparedSql();
   testExtension();
