@@ -63,6 +63,8 @@ static int lsc_stmt_status(Vdbe *p, int op, int resetFlag);
 static void lsc_count_page(sqlite3 *db);
 static u32 lsc_take_pages(sqlite3 *db);
 static int lsc_prepared_sql(Vdbe *p, sqlite3_vtab_cursor *pCur);
+/* Read at each jump: AtomicLoad() would take a register and two instructions more, which is measurable. */
+#define lsc_interrupted(p) (*(volatile int*)&(p)->lsc.interrupted)
 
 /* sql/rowid.c. The flag is free in Table.tabFlags, and private to memory. */
 #define TF_LscRandomRowid 0x01000000

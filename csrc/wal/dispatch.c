@@ -27,6 +27,9 @@ _Static_assert(offsetof(PgHdr, pData)==offsetof(libsql_pghdr, pData)
 #define LSC_WAL(p) ((LscWal*)(p))
 #define LSC_CALL(p, xMethod) (LSC_WAL(p)->wal.methods.xMethod)
 #define LSC_IMPL(p) (LSC_WAL(p)->wal.pData)
+/* For what a read transaction of one row spends 1 % on when called through the table: the default's is inlined. */
+#define LSC_CALL_INLINED(p, xMethod, xStock) \
+  (LSC_CALL(p, xMethod)==xStock ? xStock(LSC_IMPL(p)) : LSC_CALL(p, xMethod)(LSC_IMPL(p)))
 
 static const libsql_wal_manager *lscPagerManager(Pager *pPager){
   return pPager->pLscManager ? &pPager->pLscManager->manager : &sqlite3_wal_manager;
@@ -99,10 +102,10 @@ static void lscWalLimit(Wal *p, i64 nMax){
   if( p ) LSC_CALL(p, xLimit)(LSC_IMPL(p), nMax);
 }
 static Pgno lscWalDbsize(Wal *p){
-  return p ? LSC_CALL(p, xDbsize)(LSC_IMPL(p)) : 0;
+  return p ? LSC_CALL_INLINED(p, xDbsize, stockDbsize) : 0;
 }
 static int lscWalCallback(Wal *p){
-  return p ? LSC_CALL(p, xCallback)(LSC_IMPL(p)) : 0;
+  return p ? LSC_CALL_INLINED(p, xCallback, stockCallback) : 0;
 }
 static int lscWalHeapMemory(Wal *p){
   return p ? LSC_CALL(p, xHeapMemory)(LSC_IMPL(p)) : 0;
@@ -114,7 +117,7 @@ static int lscWalBeginRead(Wal *p, int *pChanged){
   return LSC_CALL(p, xBeginReadTransaction)(LSC_IMPL(p), pChanged);
 }
 static void lscWalEndRead(Wal *p){
-  if( !LSC_WAL(p)->bInserting ) LSC_CALL(p, xEndReadTransaction)(LSC_IMPL(p));
+  if( !LSC_WAL(p)->bInserting ) LSC_CALL_INLINED(p, xEndReadTransaction, stockEndRead);
 }
 static int lscWalFindFrame(Wal *p, Pgno pgno, u32 *piFrame){
   return LSC_CALL(p, xFindFrame)(LSC_IMPL(p), pgno, piFrame);
