@@ -43,7 +43,12 @@ static int lscAlterHead(LscAlter *p, LscLex *x){
   p->col = x->t;
   if( x->type==TK_COLUMNKW && lscLexIsName(lscLexNext(x)) ){
     p->col = x->t;
-    lscLexNext(x);
+    /* As in libSQL, a type behind the name is allowed and not looked at. */
+    while( lscLexIsName(lscLexNext(x)) ){}
+    if( x->type==TK_LP ){
+      lscLexSkipGroup(x);
+      lscLexNext(x);
+    }
   }else if( x->type!=TK_TO ){
     lscLexNext(x);
   }

@@ -130,7 +130,7 @@ SYNTAX = [
     ('"id" TO [id2] int', 'UPDATE cannot also rename column: ""id"" to "[id2]". Use ALTER TABLE RENAME instead'),
     ("nope TO nope", 'no such column: "nope"'),
     ("rowid TO rowid", 'no such column: "rowid"'),
-    ("v int TO v", 'near "int": syntax error'),
+    ("v int, w TO v", 'near "int": syntax error'),
     ("v.w TO v", 'near ".": syntax error'),
 ]  # fmt: skip
 
