@@ -247,7 +247,8 @@ int libsql_wal_insert_begin(sqlite3*);
 
 /*
 ** Append a frame, or compare it with one that is there: SQLITE_ERROR and *pConflict=1 if page number, size or content
-** differ. Salts and checksums are made anew. A frame with a size ends a transaction.
+** differ. Salts and checksums are made anew. A frame with a size ends a transaction. Numbers go on behind a checkpoint of
+** the copy, so that they stay those of the original, until one that truncates the log.
 */
 int libsql_wal_insert_frame(sqlite3*, unsigned int iFrame, void *pBuf, unsigned int nBuf, int *pConflict);
 

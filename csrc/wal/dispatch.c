@@ -93,6 +93,11 @@ static int lsc_wal_without_shm(Pager *pPager){
   return pPager->pLscManager && !pPager->pLscManager->manager.bUsesShm;
 }
 
+/* WAL mode is not left under an insertion of frames. */
+static int lsc_wal_inserting(Wal *p){
+  return LSC_WAL(p)->bInserting;
+}
+
 static void lsc_wal_methods_pointer(Pager *pPager, void *pOut){
   *(libsql_wal_methods**)pOut = pPager->pWal ? &LSC_WAL(pPager->pWal)->wal.methods : 0;
 }

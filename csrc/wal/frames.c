@@ -150,6 +150,7 @@ static int lscInsertBegin(sqlite3 *db, Btree *p, const char **pzMsg){
     *pzMsg = "a database in memory has no log";
     return SQLITE_ERROR;
   }
+  if( sqlite3PagerIsreadonly(pPager) ) return SQLITE_READONLY;
   if( pPager->pWal==0 ){
     /* The log of a database in WAL mode is opened by the first read. */
     sqlite3BtreeLeave(p);
@@ -163,7 +164,13 @@ static int lscInsertBegin(sqlite3 *db, Btree *p, const char **pzMsg){
   db->busyHandler.nBusy = 0;
   while( rc==SQLITE_OK ){
     rc = sqlite3PagerSharedLock(pPager);
-    if( rc==SQLITE_OK ) rc = lscWalBeginWrite(pPager->pWal);
+    if( rc==SQLITE_OK ){
+      rc = lscWalBeginWrite(pPager->pWal);
+      if( rc==SQLITE_OK && lscStockWal(pPager->pWal) ){
+        rc = stockNumberOn(lscStockWal(pPager->pWal));
+        if( rc!=SQLITE_OK ) (void)lscWalEndWrite(pPager->pWal);
+      }
+    }
     if( rc==SQLITE_OK ){
       lscMainWal(p)->bInserting = 1;
       lscWalSavepoint(pPager->pWal, lscMainWal(p)->aCommitted);

@@ -71,4 +71,5 @@ static int lsc_wal_open(Pager*);
 static int lsc_wal_exists(Pager*, int*);
 static int lsc_wal_destroy(Pager*);
 static int lsc_wal_without_shm(Pager*);
+static int lsc_wal_inserting(Wal*);
 static void lsc_wal_savepoint_forget(Wal*, u32*);

@@ -73,6 +73,26 @@ static int stockFrameCount(wal_impl *pImpl, int locked, unsigned *pn){
   return rc;
 }
 
+/*
+** Have the writer number its frames on. Behind a checkpoint of the whole log wal.c reads no page from it, holds read
+** lock 0, and would start it anew; with one of the other read locks it does not.
+*/
+static int stockNumberOn(Wal *pWal){
+  int rc = SQLITE_OK;
+  SEH_TRY {
+    if( pWal->readLock==0 && walCkptInfo(pWal)->nBackfill>0 ){
+      int bChanged, nTry = 0;
+      walUnlockShared(pWal, WAL_READ_LOCK(0));
+      pWal->readLock = -1;
+      do{
+        rc = walTryBeginRead(pWal, &bChanged, 1, &nTry);
+      }while( rc==WAL_RETRY );
+    }
+  }
+  SEH_EXCEPT( rc = SQLITE_IOERR_IN_PAGE; )
+  return rc;
+}
+
 static int stockFrames(
   wal_impl *pImpl, int szPage, libsql_pghdr *pList, unsigned nTruncate, int isCommit, int syncFlags, int *pnFrames
 ){
@@ -168,5 +188,15 @@ int sqlite3_wal_backfilled(sqlite3_wal *p){
 
 unsigned int sqlite3_wal_frame_page_no(sqlite3_wal *p, unsigned int iFrame){
   Wal *pWal = (Wal*)p;
-  return iFrame==0 || iFrame>pWal->hdr.mxFrame ? 0 : walFramePgno(pWal, iFrame);
+  volatile u32 *aUnused;
+  Pgno pgno = 0;
+  SEH_TRY {
+    /* The page of the index that tells need not be mapped yet. */
+    if( iFrame>0 && iFrame<=pWal->hdr.mxFrame
+     && walIndexPage(pWal, walFramePage(iFrame), &aUnused)==SQLITE_OK ){
+      pgno = walFramePgno(pWal, iFrame);
+    }
+  }
+  SEH_EXCEPT( pgno = 0; )
+  return pgno;
 }

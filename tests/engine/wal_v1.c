@@ -1,4 +1,4 @@
-/* program_wal_v1.c: a log of the first generation, as programs for libSQL of 2023 have them: it counts the pages that
+/* wal_v1.c: a log of the first generation, as programs for libSQL of 2023 have them: it counts the pages that
 ** are written, and leaves the rest to the default table. Prints what it saw. */
 #define LIBSQL_WAL_V1
 #include "libsql.h"
