@@ -42,7 +42,7 @@ def parse(header: str) -> tuple[dict[str, int], list[str], list[str]]:
     start = header.index("beginning-of-error-codes")
     end = header.index("end-of-error-codes")
     primary = [m[1] for m in _DEFINE.finditer(header, start, end)]
-    extended = re.findall(r"^#define\s+(SQLITE_[A-Z0-9_]+)\s+\(SQLITE_[A-Z]+ \|\s+\(", header, re.MULTILINE)
+    extended = re.findall(r"^#define\s+(SQLITE_[A-Z0-9_]+)\s+\(SQLITE_[A-Z]+\s*\|\s*\(", header, re.MULTILINE)
     return values, [name for name in primary + extended if name in values], settings
 
 

@@ -21,6 +21,7 @@ from libsql_core import (
     OperationalError,
     ProgrammingError,
 )
+from libsql_core._constants import ERROR_NAMES
 
 Call = Callable[[Any], object]
 CLOSED_CONNECTION = "Cannot operate on a closed database."
@@ -388,3 +389,10 @@ def test_buffers_that_cannot_be_read(con: Connection, tmp_path: Any) -> None:
     assert seen is not None
     assert seen[0] is unsupported
     assert old or seen[1] == "Error binding parameter 2: type 'object' is not supported"
+
+
+def test_every_extended_code_has_its_name() -> None:
+    primary = "ABORT|BUSY|CANTOPEN|CONSTRAINT|CORRUPT|IOERR|LOCKED|READONLY"
+    names = [name for name in dir(libsql_core) if re.match(f"SQLITE_({primary})_", name)]
+    assert {name: ERROR_NAMES.get(getattr(libsql_core, name)) for name in names} == {name: name for name in names}
+    assert len(names) > 60
