@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, TypeAlias
 
-from libsql_core._constants import SQLITE_BUSY
+from libsql_core._constants import SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT
 from libsql_core._engine import OperationalError, Wal, register_wal, unregister_wal, wal_managers
 
 __all__ = ["Page", "State", "Wal", "WalMethods", "busy", "names", "register", "unregister"]
@@ -88,7 +88,7 @@ class WalMethods:
         return wal.dbsize()
 
     def begin_write_transaction(self, wal: Wal) -> None:
-        """Become the writer. Raise `busy()` if another one is, or if the snapshot is not the newest."""
+        """Become the writer. Raise `busy()` if another one is, `busy(stale=True)` if the snapshot is not the newest."""
         wal.begin_write_transaction()
 
     def end_write_transaction(self, wal: Wal) -> None:
@@ -168,9 +168,12 @@ def names() -> list[str]:
     return wal_managers()
 
 
-def busy(message: str = "the log is locked") -> OperationalError:
-    """An error to raise in a method that would have to wait: SQLite tries again until the connection's timeout."""
+def busy(message: str = "the log is locked", *, stale: bool = False) -> OperationalError:
+    """An error to raise in a method that would have to wait: SQLite tries again until the connection's timeout.
+
+    With `stale` the snapshot is not the newest, so that a transaction that has read cannot write: SQLITE_BUSY_SNAPSHOT.
+    """
     error = OperationalError(message)
-    error.sqlite_errorcode = SQLITE_BUSY
-    error.sqlite_errorname = "SQLITE_BUSY"
+    error.sqlite_errorcode = SQLITE_BUSY_SNAPSHOT if stale else SQLITE_BUSY
+    error.sqlite_errorname = "SQLITE_BUSY_SNAPSHOT" if stale else "SQLITE_BUSY"
     return error

@@ -39,7 +39,8 @@ static void stockSnapshotUnlock(wal_impl *p){ sqlite3WalSnapshotUnlock(STOCK(p))
 
 /*
 ** The writer may start the log anew while this connection reads the database file only (read lock 0), so the salts in
-** shared memory are compared afterwards: they change before the first frame is overwritten.
+** shared memory are compared afterwards: they change before the first frame is overwritten. The writer itself needs no
+** comparison; its salts may not be there yet.
 */
 static int stockReadFrameRaw(wal_impl *pImpl, unsigned iFrame, int nOut, unsigned char *pOut){
   Wal *pWal = STOCK(pImpl);
@@ -48,7 +49,7 @@ static int stockReadFrameRaw(wal_impl *pImpl, unsigned iFrame, int nOut, unsigne
   if( iFrame==0 || iFrame>pWal->hdr.mxFrame ) return SQLITE_IOERR_SHORT_READ;
   if( nOut>szPage+WAL_FRAME_HDRSIZE ) nOut = szPage+WAL_FRAME_HDRSIZE;
   rc = sqlite3OsRead(pWal->pWalFd, pOut, nOut, walFrameOffset(iFrame, szPage));
-  if( rc==SQLITE_OK ){
+  if( rc==SQLITE_OK && !pWal->writeLock ){
     walShmBarrier(pWal);
     SEH_TRY {
       if( memcmp((void*)walIndexHdr(pWal)->aSalt, pWal->hdr.aSalt, sizeof(pWal->hdr.aSalt))!=0 ){

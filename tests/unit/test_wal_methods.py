@@ -217,6 +217,50 @@ def test_busy_waits_and_then_goes_on(tmp_path: Path, use: Callable[[wal.WalMetho
     con.close()
 
 
+def test_a_stale_snapshot_is_told_from_a_writer(tmp_path: Path, use: Callable[[wal.WalMethods], str]) -> None:
+    class Stale(wal.WalMethods):
+        def begin_write_transaction(self, log: wal.Wal) -> None:
+            if stale:
+                raise wal.busy(stale=True)
+            super().begin_write_transaction(log)
+
+    stale = False
+    con = sqlite3.connect(tmp_path / "a.db", wal=use(Stale()), timeout=0, isolation_level=None)
+    fill(con)
+    con.execute("BEGIN")
+    con.execute("SELECT * FROM t").fetchall()
+    stale = True
+    with pytest.raises(sqlite3.OperationalError, match="database is locked") as caught:
+        con.execute("INSERT INTO t VALUES (3)")
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT
+    assert caught.value.sqlite_errorname == "SQLITE_BUSY_SNAPSHOT"
+    con.close()
+
+
+def test_the_writer_reads_its_own_frames(tmp_path: Path, use: Callable[[wal.WalMethods], str]) -> None:
+    read: list[bool] = []
+
+    class Spills(wal.WalMethods):
+        def frames(self, log: wal.Wal, pages: list[wal.Page], size_after: int, commit: bool, flags: int) -> int | None:
+            added = super().frames(log, pages, size_after, commit, flags)
+            if not commit:
+                number, content = pages[-1]
+                raw = log.read_frame_raw(log.frame_count(True), 24 + len(content))
+                read.append((int.from_bytes(raw[:4], "big"), raw[24:]) == (number, content))
+            return added
+
+    con = sqlite3.connect(tmp_path / "a.db", wal=use(Spills()), isolation_level=None)
+    con.execute("PRAGMA journal_mode=wal")
+    con.execute("PRAGMA cache_size=1")
+    con.execute("BEGIN")
+    con.execute("CREATE TABLE t(x)")
+    con.executemany("INSERT INTO t VALUES (?)", [(b"x" * 9000,)] * 20)
+    con.execute("COMMIT")
+    assert len(read) > 5
+    assert all(read)
+    con.close()
+
+
 @pytest.mark.parametrize(
     ("name", "garbage"),
     [
