@@ -119,7 +119,7 @@ class WalMethods:
         """Write pages, in ascending order of their numbers; the frames added, if it is a commit.
 
         With `commit` the transaction ends and the database has `size_after` pages. Without it, pages are spilled from
-        the cache in the middle of a transaction. sync_flags: 0 if the disk need not be waited for.
+        the cache in the middle of a transaction. The disk need not be waited for unless `sync_flags & 3`.
         """
         return wal.frames(pages, size_after, commit, sync_flags)
 

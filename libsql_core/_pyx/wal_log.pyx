@@ -320,9 +320,9 @@ cdef class Wal:
         check_code(rc)
 
     def sync_database(self, sync_flags):
-        """Have the database file written to the disk. Flags 0: nothing is to be done."""
+        """Have the database file written to the disk, if the flags that `checkpoint()` or `close()` got ask for it."""
         cdef Log *log = with_file(self)
-        cdef int flags = sync_flags
+        cdef int flags = (<int>sync_flags >> 2) & 3
         cdef int rc = SQLITE_OK
         if flags:
             with nogil:

@@ -9,7 +9,6 @@ import sqlite3 as stock
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -424,53 +423,12 @@ con.close()
     assert [file.name for file in tmp_path.glob("bank.db*")] == ["bank.db"]
 
 
-@pytest.mark.usefixtures("sqlite_wal")
-def test_kill_9(tmp_path: Path, connect: Callable[..., sqlite3.Connection]) -> None:
-    code = """
-wal.register("own", wal_in_sqlite.SqliteWal())
-dice = random.Random(int(arguments[0]))
-print("started", flush=True)
-while True:
-    con = connect("own.db")
-    con.execute("PRAGMA cache_size=3")
-    con.execute("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, k, x)")
-    for i in range(dice.randrange(1, 12)):
-        con.execute("BEGIN")
-        k, = con.execute("SELECT coalesce(max(k), 0) + 1 FROM t").fetchone()
-        con.execute("DELETE FROM t WHERE k < ?", (k - 3,))
-        con.executemany("INSERT INTO t(k, x) VALUES (?, randomblob(6000))", [(k,)] * dice.choice((1, 20)))
-        con.execute("INSERT INTO t(k, x) VALUES (?, 'end')", (k,))
-        con.execute("COMMIT")
-        print(k, flush=True)
-        if dice.random() < 0.3:
-            con.execute("PRAGMA wal_checkpoint").fetchone()
-    con.close()
-"""
-    dice = random.Random(11)
-    last, found = 0, set()
-    for seed in range(12):
-        child = start(tmp_path, code, seed)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "started\n"
-        time.sleep(dice.random() * 0.3)
-        child.kill()
-        (out,) = finish(child, code=-signal.SIGKILL)
-        if out:
-            last = int(out.split()[-1])
-        found.add(tuple(sorted(file.name for file in tmp_path.iterdir())))
-        con = connect("own.db", wal="own")
-        if last:
-            newest = con.execute("SELECT max(k) FROM t").fetchone()[0]
-            assert newest in (last, last + 1)  # what was reported, and perhaps the one under way
-            ends = con.execute("SELECT k FROM t WHERE x = 'end' ORDER BY k").fetchall()
-            assert [k for k, in ends] == list(range(max(1, newest - 3), newest + 1))
-            assert sound(con)
-            last = newest
-        if seed % 3 == 2:
-            con.close()
-            with closing(stock.connect(tmp_path / "own.db")) as other:
-                assert sound(other)
-        else:
-            con.wal_disable_checkpoint()  # the next one has frames to begin with
-    assert last > 20
-    assert len(found) > 1
+def test_kill_9(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("killed.py")), str(EXAMPLES), "120"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    *moments, last = done.stdout.splitlines()
+    assert last == "sound"
+    assert len(moments) == 120
+    assert {"begin_write_transaction", "frames", "callback"} <= {moment.split()[0] for moment in moments}
+    assert {"checkpoint write_database", "close write_database"} <= set(moments)
