@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 RunProgram = Callable[..., str]
 
 METHODS = """
@@ -92,3 +95,16 @@ def test_frames(run_program: RunProgram) -> None:
 
 def test_methods_of_the_first_generation(run_program: RunProgram) -> None:
     assert run_program("wal_v1.c").splitlines() == ["pages 4 commits 3 opens 1", "no such WAL module: counting"]
+
+
+def test_the_c_of_the_documents(run_program: RunProgram, engine: Path) -> None:
+    blocks = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "wal.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    (engine.parent / "docs_wal.h").write_text("".join(blocks))
+    assert run_program("wal_docs.c").splitlines() == [
+        "open 0 0",
+        *("page 1", "page 2, commit"),
+        *("page 2, commit", "copied 0"),
+        *("page 2, commit", "copied 0"),
+        "rows 2",
+    ]
