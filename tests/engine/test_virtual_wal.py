@@ -108,3 +108,7 @@ def test_the_c_of_the_documents(run_program: RunProgram, engine: Path) -> None:
         *("page 2, commit", "copied 0"),
         "rows 2",
     ]
+
+
+def test_failing_allocations(run_program: RunProgram) -> None:
+    assert run_program("wal_memory.c") == ""

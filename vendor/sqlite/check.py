@@ -48,7 +48,7 @@ def check(version: str) -> str:
     libraries = ["-lm", "-lpthread"] + (["-ldl"] if sys.platform == "linux" else [])
     smoke = str(Path(__file__).with_name("smoke.c"))
     run([*compiler, *flags, smoke, str(engine), *libraries, "-o", str(program)])
-    found = run([str(program)]).strip()
+    found = run([str(program), str(WORK / version)]).strip()
     if found != version:
         raise CheckError(f"the engine says it is SQLite {found}")
     return f"{len(edits)} edits applied, compiled, each addition tried"

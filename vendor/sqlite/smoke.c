@@ -4,6 +4,7 @@
 ** The close hook must run before the test for open statements, so a hook that finalizes one lets the close succeed;
 ** an open that fails at any of its allocations must give back all memory, our state included; ALTER COLUMN must leave
 ** the rest of the text alone, and the schema whole whichever of its allocations fails; each other addition is tried.
+** A file made by copying the frames of another's log must end up as that file. Argument: a folder for files.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,7 +357,83 @@ static void testAlterColumn(void){
   }
 }
 
-int main(void){
+static int nFrames, nForget, nDestroy;    /* calls of the log's methods, and of its manager's xDestroy */
+static libsql_wal_methods stock;
+
+static int countFrames(wal_impl *p, int szPage, libsql_pghdr *pList, unsigned nTruncate, int isCommit, int syncFlags,
+                       int *pn){
+  libsql_pghdr *pPage;
+  for(pPage=pList; pPage; pPage=pPage->pDirty){
+    REQUIRE( pPage->pgno>=1 && (pPage->pDirty==0 || pPage->pDirty->pgno>pPage->pgno) );
+    REQUIRE( pPage->pgno>1 || memcmp(pPage->pData, "SQLite format 3", 16)==0 );
+  }
+  nFrames++;
+  return stock.xFrames(p, szPage, pList, nTruncate, isCommit, syncFlags, pn);
+}
+
+static void countForget(wal_impl *p, unsigned *a){ (void)p; (void)a; nForget++; }
+
+static int countOpen(wal_manager_impl *p, sqlite3_vfs *pVfs, sqlite3_file *pFile, int bNoShm, long long nMax,
+                     const char *zMainDb, libsql_wal *pOut){
+  int rc = sqlite3_wal_manager.xOpen(p, pVfs, pFile, bNoShm, nMax, zMainDb, pOut);
+  if( rc==SQLITE_OK ){
+    stock = pOut->methods;
+    pOut->methods.xFrames = countFrames;
+    pOut->methods.xSavepointForget = countForget;
+  }
+  return rc;
+}
+
+static void countDestroy(wal_manager_impl *p){ (void)p; nDestroy++; }
+
+static int sameFiles(const char *zOne, const char *zOther){
+  FILE *a = fopen(zOne, "rb"), *b = fopen(zOther, "rb");
+  int c;
+  REQUIRE( a && b );
+  do{ c = getc(a); }while( c==getc(b) && c!=EOF );
+  fclose(a);
+  fclose(b);
+  return c==EOF;
+}
+
+static void testLog(const char *zFolder){
+  static const char *const azName[] = { "one.db", "two.db" };
+  libsql_wal_manager manager = sqlite3_wal_manager;
+  sqlite3 *aDb[2];
+  char azFile[2][500];
+  unsigned char aFrame[24+4096];
+  unsigned i, n;
+  int conflict;
+  manager.xOpen = countOpen;
+  manager.xDestroy = countDestroy;
+  for(i=0; i<2; i++){
+    sqlite3_snprintf(sizeof(azFile[i]), azFile[i], "%s/%s", zFolder, azName[i]);
+    remove(azFile[i]);
+    REQUIRE( libsql_open_v3(azFile[i], &aDb[i], SQLITE_OPEN_READWRITE|SQLITE_OPEN_CREATE, 0, manager)==SQLITE_OK );
+    REQUIRE( libsql_wal_disable_checkpoint(aDb[i])==SQLITE_OK );
+  }
+  REQUIRE( sqlite3_exec(aDb[0], "PRAGMA journal_mode=wal; CREATE TABLE t(x); BEGIN; INSERT INTO t VALUES(1); SAVEPOINT a;"
+                                "INSERT INTO t VALUES(zeroblob(9000)); RELEASE a; COMMIT", 0, 0, 0)==SQLITE_OK );
+  REQUIRE( nFrames==2 && nForget==1 );
+  REQUIRE( libsql_wal_frame_count(aDb[0], &n)==SQLITE_OK && n>=5 );
+  REQUIRE( libsql_wal_insert_begin(aDb[1])==SQLITE_OK );
+  REQUIRE( sqlite3_exec(aDb[1], "SELECT * FROM sqlite_schema", 0, 0, 0)==SQLITE_BUSY );
+  for(i=1; i<=n; i++){
+    REQUIRE( libsql_wal_get_frame(aDb[0], i, aFrame, sizeof(aFrame))==SQLITE_OK );
+    REQUIRE( libsql_wal_insert_frame(aDb[1], i, aFrame, sizeof(aFrame), &conflict)==SQLITE_OK && !conflict );
+  }
+  aFrame[100] ^= 1;
+  REQUIRE( libsql_wal_insert_frame(aDb[1], n, aFrame, sizeof(aFrame), &conflict)==SQLITE_ERROR && conflict );
+  REQUIRE( libsql_wal_insert_end(aDb[1])==SQLITE_OK );
+  REQUIRE( nFrames==2+(int)n );
+  for(i=0; i<2; i++){
+    REQUIRE( sqlite3_exec(aDb[i], "SELECT x FROM t; PRAGMA wal_checkpoint(truncate)", 0, 0, 0)==SQLITE_OK );
+    REQUIRE( sqlite3_close(aDb[i])==SQLITE_OK && nDestroy==(int)i+1 );
+  }
+  REQUIRE( sameFiles(azFile[0], azFile[1]) );
+}
+
+int main(int argc, char **argv){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
   mem = realMem;
@@ -374,6 +451,8 @@ int main(void){
   testFailingOpen();
   testAlterComments();
   testAlterColumn();
+  REQUIRE( argc==2 );
+  testLog(argv[1]);
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
   return 0;
