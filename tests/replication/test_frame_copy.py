@@ -104,6 +104,7 @@ def test_a_copy_of_frames(tmp_path: Path, seed: int) -> None:
     original = Original(paths[0], dice)
     copy = sqlite3.connect(paths[1], isolation_level=None)
     copy.wal_disable_checkpoint()
+    copy.execute("PRAGMA synchronous=off")
     copied = total = logs = 0
 
     def take_over() -> None:
