@@ -24,6 +24,8 @@ sys.path.insert(0, sys.argv[1])
 import wal_in_sqlite
 
 PATH = os.path.abspath("own.db")
+# A kill takes nothing from the operating system.
+wal_in_sqlite.SCHEMA = "PRAGMA synchronous=off;" + wal_in_sqlite.SCHEMA
 METHODS = [name for name, what in vars(wal_in_sqlite.SqliteWal).items() if callable(what)]
 
 
@@ -56,6 +58,7 @@ def write(dice: random.Random) -> None:
     Fuse.left = int(2 ** dice.uniform(0, 13))
     while True:
         con = libsql_core.connect(PATH, wal="own", isolation_level=None)
+        con.execute("PRAGMA synchronous=off")
         con.execute("PRAGMA journal_mode=wal")
         con.execute("PRAGMA cache_size=3")
         con.execute("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, k, x)")
@@ -94,6 +97,7 @@ def look(con: libsql_core.Connection | stock.Connection, last: int) -> None:
 
 def look_with_log(last: int) -> None:
     with closing(libsql_core.connect(PATH, wal="own")) as con:
+        con.execute("PRAGMA synchronous=off")
         look(con, last)
         if last % 2:
             con.wal_disable_checkpoint()  # the next writer has frames to begin with
@@ -130,7 +134,7 @@ def main(n: int) -> None:
     for seed in range(n):
         code, said = fork(write, random.Random(seed))
         assert code == -signal.SIGKILL, (seed, code, said)
-        print(said[-1])
+        print(said[-1], flush=True)  # before the next fork, which would have it in its buffer too
         last = int(said[-2]) if len(said) > 1 else last
         for looked in (look_with_log, look_without):
             code, said = fork(looked, last)

@@ -430,5 +430,5 @@ def test_kill_9(tmp_path: Path) -> None:
     *moments, last = done.stdout.splitlines()
     assert last == "sound"
     assert len(moments) == 120
-    assert {"begin_write_transaction", "frames", "callback"} <= {moment.split()[0] for moment in moments}
+    assert {"open", "frames", "callback"} <= {moment.split()[0] for moment in moments}
     assert {"checkpoint write_database", "close write_database"} <= set(moments)
