@@ -99,8 +99,11 @@ int lsc_wal_insert(
   if( rc==SQLITE_OK ) rc = lscFrameCount(lscMainWal(p), 1, &nBefore);
   if( rc==SQLITE_OK && iFirst==0 ) iFirst = nBefore + 1;
   for(i=0; rc==SQLITE_OK && i<n; i++){
+    /* The disk is waited for once, with the last frame. */
+    int syncFlags = p->pBt->pPager->walSyncFlags;
+    if( i<n-1 ) syncFlags &= ~0x03;
     iFrame = iFirst + (unsigned)i;
-    rc = lscInsertFrame(p, iFrame, (u8*)apFrame[i], (unsigned)nFrame, &bConflict, &zMsg);
+    rc = lscInsertFrame(p, iFrame, (u8*)apFrame[i], (unsigned)nFrame, syncFlags, &bConflict, &zMsg);
   }
   if( rc==SQLITE_OK ) rc = lscFrameCount(lscMainWal(p), 1, &nAfter);
   if( rc==SQLITE_OK ) *pnAdded = nAfter - nBefore;

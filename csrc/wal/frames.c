@@ -182,7 +182,9 @@ static int lscInsertBegin(sqlite3 *db, Btree *p, const char **pzMsg){
   return rc;
 }
 
-static int lscInsertFrame(Btree *p, unsigned iFrame, u8 *aFrame, unsigned nFrame, int *pbConflict, const char **pzMsg){
+static int lscInsertFrame(
+  Btree *p, unsigned iFrame, u8 *aFrame, unsigned nFrame, int syncFlags, int *pbConflict, const char **pzMsg
+){
   LscWal *pWal = lscMainWal(p);
   int szPage = sqlite3BtreeGetPageSize(p);
   unsigned nLog = 0;
@@ -225,7 +227,7 @@ static int lscInsertFrame(Btree *p, unsigned iFrame, u8 *aFrame, unsigned nFrame
     *pzMsg = "the page number of the frame is not one of the database";
     return SQLITE_MISUSE_BKPT;
   }
-  rc = lscWalFrames((Wal*)pWal, szPage, &page, nAfter, nAfter!=0, p->pBt->pPager->walSyncFlags);
+  rc = lscWalFrames((Wal*)pWal, szPage, &page, nAfter, nAfter!=0, syncFlags);
   if( rc==SQLITE_OK && nAfter ) lscWalSavepoint((Wal*)pWal, pWal->aCommitted);
   return rc;
 }
@@ -260,7 +262,7 @@ int libsql_wal_insert_frame(sqlite3 *db, unsigned int iFrame, void *pBuf, unsign
   int rc, bConflict;
   if( !sqlite3SafetyCheckOk(db) ) return SQLITE_MISUSE_BKPT;
   p = lscMainEnter(db);
-  rc = lscInsertFrame(p, iFrame, pBuf, nBuf, &bConflict, &zMsg);
+  rc = lscInsertFrame(p, iFrame, pBuf, nBuf, p->pBt->pPager->walSyncFlags, &bConflict, &zMsg);
   if( pConflict ) *pConflict = bConflict;
   return lscMainLeave(db, p, rc, zMsg);
 }
