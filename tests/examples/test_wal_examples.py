@@ -20,6 +20,7 @@ import pytest
 
 import libsql_core as sqlite3
 from libsql_core import wal
+from libsql_core.lowlevel import ffi, handle, lib
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Transactions: TypeAlias = "list[tuple[int, dict[int, str]]]"  # size of the database, hashes of the pages
@@ -331,9 +332,14 @@ def test_as_sqlites_own_log(seed: int, tmp_path: Path, connect: Callable[..., sq
             assert own.wal_frame_count() == 0
             reader = connect("own.db", wal="own")
         assert sound(own)
+    for con in (own, plain):
+        con.execute("DELETE FROM t WHERE id % 2")
+        con.execute("VACUUM")
+    n_pages = own.execute("PRAGMA page_count").fetchone()[0]
     own.close()
     reader.close()
     assert not list(tmp_path.glob("own.db?*"))
+    assert (tmp_path / "own.db").stat().st_size == n_pages * 4096
     with closing(stock.connect(tmp_path / "own.db")) as other:
         assert sound(other)
         assert other.execute(rows).fetchall() == plain.execute(rows).fetchall()
@@ -359,17 +365,73 @@ def test_one_writer(connect: Callable[..., sqlite3.Connection]) -> None:
     assert one.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0] == 1
     two.execute("COMMIT")
     two.execute("INSERT INTO t VALUES (1, 1)")
-    # A statement that reads on keeps its snapshot over its own connection's commits, until another one writes.
-    cursor = two.execute("SELECT id FROM t")
-    assert cursor.fetchone() == (1,)
-    two.execute("INSERT INTO t VALUES (3, 3)")
-    two.execute("INSERT INTO t VALUES (4, 4)")
-    one.execute("INSERT INTO t VALUES (5, 5)")
+
+
+@pytest.mark.usefixtures("sqlite_wal")
+def test_a_statement_that_reads_on(connect: Callable[..., sqlite3.Connection]) -> None:
+    """It keeps its snapshot over its own connection's commits; when another one has written, that ends them."""
+    one = make(connect("own.db", wal="own", timeout=0))
+    two = connect("own.db", wal="own", timeout=0)
+    two.execute("PRAGMA cache_size=1")
+    one.executemany("INSERT INTO t VALUES (?, zeroblob(3000))", [(i,) for i in range(50)])
+    cursor = two.execute("SELECT id, length(x) FROM t")
+    assert cursor.fetchone() == (0, 3000)
+    two.execute("INSERT INTO t VALUES (50, zeroblob(3000))")
+    two.execute("INSERT INTO t VALUES (51, zeroblob(3000))")
+    one.execute("UPDATE t SET x = zeroblob(2000)")
     with pytest.raises(sqlite3.OperationalError, match="locked") as caught:
-        two.execute("INSERT INTO t VALUES (6, 6)")
+        two.execute("INSERT INTO t VALUES (52, zeroblob(3000))")
     assert caught.value.sqlite_errorname == "SQLITE_BUSY_SNAPSHOT"
-    assert cursor.fetchall() == [(2,), (3,), (4,)]
-    assert one.execute("SELECT id FROM t").fetchall() == [(1,), (2,), (3,), (4,), (5,)]
+    assert cursor.fetchall() == [(i, 3000) for i in range(1, 52)]
+    assert two.execute("SELECT id, length(x) FROM t").fetchall() == [(i, 2000) for i in range(52)]
+
+
+@pytest.mark.usefixtures("sqlite_wal")
+def test_frames_of_what_was_rolled_back_are_dropped(connect: Callable[..., sqlite3.Connection]) -> None:
+    con = make(connect("own.db", wal="own"))
+    con.execute("PRAGMA cache_size=1")
+    for undo in (["ROLLBACK TO a", "COMMIT"], ["ROLLBACK"]):
+        con.execute("BEGIN")
+        con.execute("INSERT INTO t(x) VALUES ('stays')")
+        con.execute("SAVEPOINT a")
+        con.executemany("INSERT INTO t(x) VALUES (?)", [("goes" * 1000,)] * 20)
+        assert b"goes" in b"".join(con.wal_frames())
+        for sql in undo:
+            con.execute(sql)
+    assert b"goes" not in b"".join(con.wal_frames())
+    assert con.execute("SELECT x FROM t").fetchall() == [("stays",)]
+    assert sound(con)
+
+
+@pytest.mark.usefixtures("sqlite_wal")
+def test_numbers_begin_again(connect: Callable[..., sqlite3.Connection]) -> None:
+    """A log that has as many frames as before the checkpoint is another one."""
+    one = make(connect("own.db", wal="own"))
+    one.execute("INSERT INTO t VALUES (1, 1)")
+    n = one.wal_frame_count()
+    assert one.execute("PRAGMA wal_checkpoint").fetchone() == (0, n, n)
+    two = connect("own.db", wal="own")
+    for i in range(n):
+        two.execute("UPDATE t SET x = ?", (f"new {i}",))
+    assert two.wal_frame_count() == n
+    assert one.execute("SELECT x FROM t").fetchone() == (f"new {n - 1}",)
+
+
+@pytest.mark.usefixtures("sqlite_wal")
+def test_c_counts_frames_while_nobody_writes(connect: Callable[..., sqlite3.Connection]) -> None:
+    def count(con: sqlite3.Connection) -> tuple[int, int]:
+        n = ffi.new("unsigned *")
+        return lib.libsql_wal_frame_count(handle(con), n), n[0]
+
+    one = make(connect("own.db", wal="own", timeout=0))
+    two = connect("own.db", wal="own", timeout=0)
+    assert count(one) == count(two) == (sqlite3.SQLITE_OK, 2)
+    one.execute("BEGIN IMMEDIATE")
+    one.execute("INSERT INTO t VALUES (1, 1)")
+    assert count(one) == count(two) == (sqlite3.SQLITE_BUSY, 0)
+    one.execute("COMMIT")
+    assert count(one) == count(two) == (sqlite3.SQLITE_OK, 3)
+    assert one.execute("SELECT * FROM t").fetchall() == [(1, 1)]
 
 
 @pytest.mark.usefixtures("sqlite_wal")
