@@ -20,6 +20,10 @@ void libsql_stmt_interrupt(sqlite3_stmt *pStmt){
 
 /* Called before a step. An interrupted statement that is not running must not start, or start anew. */
 static int lsc_step_begin(Vdbe *p){
+  if( p->db->pLsc && p->db->pLsc->nInLog ){
+    sqlite3ErrorWithMsg(p->db, SQLITE_MISUSE, "a method of the log of this connection runs no SQL on it");
+    return SQLITE_MISUSE_BKPT;
+  }
   if( p->eVdbeState!=VDBE_RUN_STATE && AtomicLoad(&p->lsc.interrupted) ){
     p->rc = SQLITE_INTERRUPT;
     sqlite3Error(p->db, SQLITE_INTERRUPT);

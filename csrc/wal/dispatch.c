@@ -9,6 +9,7 @@ typedef struct LscWal LscWal;
 struct LscWal {
   libsql_wal wal;             /* filled by the manager's xOpen */
   Pager *pPager;              /* whose log it is */
+  u8 bStock;                  /* the default log, whose methods run no SQL */
   u8 bInserting;              /* between libsql_wal_insert_begin() and _end(): no SQL */
   u32 aCommitted[WAL_SAVEPOINT_NDATA];  /* then: the end of the last whole transaction */
 };
@@ -30,6 +31,17 @@ _Static_assert(offsetof(PgHdr, pData)==offsetof(libsql_pghdr, pData)
 /* For what a read transaction of one row spends 1 % on when called through the table: the default's is inlined. */
 #define LSC_CALL_INLINED(p, xMethod, xStock) \
   (LSC_CALL(p, xMethod)==xStock ? xStock(LSC_IMPL(p)) : LSC_CALL(p, xMethod)(LSC_IMPL(p)))
+
+/* Around the call of a method that is not SQLite's: SQL on the same connection would change pages under the pager's
+** hands, so lsc_step_begin() refuses it meanwhile. */
+static LscConn *lscGuardBegin(Pager *pPager){
+  LscConn *p = 0;
+  if( pPager->xBusyHandler==btreeInvokeBusyHandler ) p = ((BtShared*)pPager->pBusyHandlerArg)->db->pLsc;
+  if( p ) p->nInLog++;
+  return p;
+}
+#define LSC_GUARD(p) LscConn *pGuard = LSC_WAL(p)->bStock ? 0 : lscGuardBegin(LSC_WAL(p)->pPager)
+#define LSC_UNGUARD do{ if( pGuard ) pGuard->nInLog--; }while( 0 )
 
 static const libsql_wal_manager *lscPagerManager(Pager *pPager){
   return pPager->pLscManager ? &pPager->pLscManager->manager : &sqlite3_wal_manager;
@@ -57,6 +69,7 @@ static int lsc_wal_open(Pager *pPager){
     rc = SQLITE_MISUSE_BKPT;
   }
   if( rc==SQLITE_OK ){
+    p->bStock = pManager->xOpen==stockOpen;
     pPager->pWal = (Wal*)p;
   }else{
     sqlite3_free(p);
@@ -118,51 +131,88 @@ static int lscWalHeapMemory(Wal *p){
 
 /* While frames are inserted the transaction is not SQL's to begin or end. */
 static int lscWalBeginRead(Wal *p, int *pChanged){
-  if( LSC_WAL(p)->bInserting ) return SQLITE_BUSY;
-  return LSC_CALL(p, xBeginReadTransaction)(LSC_IMPL(p), pChanged);
+  LSC_GUARD(p);
+  int rc = SQLITE_BUSY;
+  if( !LSC_WAL(p)->bInserting ) rc = LSC_CALL(p, xBeginReadTransaction)(LSC_IMPL(p), pChanged);
+  LSC_UNGUARD;
+  return rc;
 }
 static void lscWalEndRead(Wal *p){
+  LSC_GUARD(p);
   if( !LSC_WAL(p)->bInserting ) LSC_CALL_INLINED(p, xEndReadTransaction, stockEndRead);
+  LSC_UNGUARD;
 }
 static int lscWalFindFrame(Wal *p, Pgno pgno, u32 *piFrame){
-  return LSC_CALL(p, xFindFrame)(LSC_IMPL(p), pgno, piFrame);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xFindFrame)(LSC_IMPL(p), pgno, piFrame);
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalReadFrame(Wal *p, u32 iFrame, int nOut, u8 *pOut){
-  return LSC_CALL(p, xReadFrame)(LSC_IMPL(p), iFrame, nOut, pOut);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xReadFrame)(LSC_IMPL(p), iFrame, nOut, pOut);
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalBeginWrite(Wal *p){
-  return LSC_CALL(p, xBeginWriteTransaction)(LSC_IMPL(p));
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xBeginWriteTransaction)(LSC_IMPL(p));
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalEndWrite(Wal *p){
-  if( LSC_WAL(p)->bInserting ) return SQLITE_OK;
-  return LSC_CALL(p, xEndWriteTransaction)(LSC_IMPL(p));
+  LSC_GUARD(p);
+  int rc = LSC_WAL(p)->bInserting ? SQLITE_OK : LSC_CALL(p, xEndWriteTransaction)(LSC_IMPL(p));
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalUndo(Wal *p, int (*xUndo)(void*, Pgno), void *pCtx){
-  return LSC_CALL(p, xUndo)(LSC_IMPL(p), xUndo, pCtx);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xUndo)(LSC_IMPL(p), xUndo, pCtx);
+  LSC_UNGUARD;
+  return rc;
 }
 static void lscWalSavepoint(Wal *p, u32 *aData){
+  LSC_GUARD(p);
   LSC_CALL(p, xSavepoint)(LSC_IMPL(p), aData);
+  LSC_UNGUARD;
 }
 static int lscWalSavepointUndo(Wal *p, u32 *aData){
-  return LSC_CALL(p, xSavepointUndo)(LSC_IMPL(p), aData);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xSavepointUndo)(LSC_IMPL(p), aData);
+  LSC_UNGUARD;
+  return rc;
 }
 static void lsc_wal_savepoint_forget(Wal *p, u32 *aData){
+  LSC_GUARD(p);
   if( LSC_CALL(p, iVersion)>=2 && LSC_CALL(p, xSavepointForget) ){
     LSC_CALL(p, xSavepointForget)(LSC_IMPL(p), aData);
   }
+  LSC_UNGUARD;
 }
 static int lscWalFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
-  return LSC_CALL(p, xFrames)(LSC_IMPL(p), szPage, (libsql_pghdr*)pList, nTruncate, isCommit, syncFlags, 0);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xFrames)(LSC_IMPL(p), szPage, (libsql_pghdr*)pList, nTruncate, isCommit, syncFlags, 0);
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalCheckpoint(
   Wal *p, sqlite3 *db, int eMode, int (*xBusy)(void*), void *pBusyArg, int syncFlags, int nBuf, u8 *zBuf,
   int *pnLog, int *pnCkpt
 ){
-  if( LSC_WAL(p)->bInserting ) return SQLITE_BUSY;
-  return LSC_CALL(p, xCheckpoint)(LSC_IMPL(p), db, eMode, xBusy, pBusyArg, syncFlags, nBuf, zBuf, pnLog, pnCkpt, 0, 0);
+  LSC_GUARD(p);
+  int rc = SQLITE_BUSY;
+  if( !LSC_WAL(p)->bInserting ){
+    rc = LSC_CALL(p, xCheckpoint)(LSC_IMPL(p), db, eMode, xBusy, pBusyArg, syncFlags, nBuf, zBuf, pnLog, pnCkpt, 0, 0);
+  }
+  LSC_UNGUARD;
+  return rc;
 }
 static int lscWalExclusiveMode(Wal *p, int op){
-  return LSC_CALL(p, xExclusiveMode)(LSC_IMPL(p), op);
+  LSC_GUARD(p);
+  int rc = LSC_CALL(p, xExclusiveMode)(LSC_IMPL(p), op);
+  LSC_UNGUARD;
+  return rc;
 }
 static sqlite3_file *lscWalFile(Wal *p){
   return LSC_CALL(p, xFile) ? LSC_CALL(p, xFile)(LSC_IMPL(p)) : LSC_WAL(p)->pPager->jfd;

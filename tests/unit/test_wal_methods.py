@@ -336,6 +336,25 @@ def test_wal_objects_outside_their_methods(tmp_path: Path, use: Callable[[wal.Wa
         wal.Wal()
 
 
+def test_sql_on_the_same_connection_is_refused(tmp_path: Path, use: Callable[[wal.WalMethods], str]) -> None:
+    refused: list[str] = []
+
+    class Own(wal.WalMethods):
+        def frames(self, log: wal.Wal, pages: list[wal.Page], size_after: int, commit: bool, flags: int) -> int | None:
+            for sql in ("SELECT 1", "INSERT INTO t VALUES (99)", "COMMIT"):
+                with pytest.raises(sqlite3.Error, match="runs no SQL on it"):
+                    con.execute(sql)
+                refused.append(sql)
+            return super().frames(log, pages, size_after, commit, flags)
+
+    con = sqlite3.connect(tmp_path / "a.db", wal=use(Own()))
+    fill(con)
+    assert len(refused) == 6
+    assert con.execute("SELECT x FROM t").fetchall() == [(1,), (2,)]
+    assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    con.close()
+
+
 def test_lifetime(tmp_path: Path) -> None:
     methods = wal.WalMethods()
     seen = weakref.ref(methods)
