@@ -132,7 +132,9 @@ static void lscAlterEffect(sqlite3 *db, const Token *pDef, Table *pTab, Table *p
 static int lscAlterFunction(Walker *pWalker, Expr *pExpr){
   sqlite3 *db = pWalker->pParse->db;
   if( pExpr->op==TK_FUNCTION ){
-    int n = ExprUseXList(pExpr) && pExpr->x.pList ? pExpr->x.pList->nExpr : 0;
+    /* The copy of a name without arguments, as CURRENT_DATE is, ends in front of x. */
+    int hasList = !ExprHasProperty(pExpr, EP_TokenOnly) && ExprUseXList(pExpr) && pExpr->x.pList;
+    int n = hasList ? pExpr->x.pList->nExpr : 0;
     FuncDef *pDef = sqlite3FindFunction(db, pExpr->u.zToken, n, ENC(db), 0);
     if( pDef && (pDef->funcFlags & SQLITE_FUNC_INTERNAL)!=0 && (db->mDbFlags & DBFLAG_InternalFunc)==0 ){
       sqlite3ErrorMsg(pWalker->pParse, "no such function: %s", pExpr->u.zToken);
