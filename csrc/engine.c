@@ -28,3 +28,7 @@
 #include "sql/alter.c"
 #include "sql/alter_check.c"
 #include "sql/alter_text.c"
+
+#include "vec/kern_portable.c"
+#include "vec/kern_avx2.c"
+#include "vec/kernels.c"
