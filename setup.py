@@ -76,7 +76,7 @@ class BuildExt(build_ext):
         msvc = self.compiler.compiler_type == "msvc"
         flags = ["/O2"] if msvc else ["-O0", "-g"] if DEBUG else ["-O2", "-g0"]
         if not msvc:
-            flags += ["-fvisibility=hidden", "-fno-strict-aliasing"]
+            flags += ["-fvisibility=hidden", "-fno-strict-aliasing", "-ffp-contract=off"]
         if SANITIZE and not msvc:
             flags += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
                       "-fno-omit-frame-pointer"]

@@ -8,6 +8,7 @@
 #include "libsqlext.h"
 #include "lsc.h"
 #include "sql/sql_int.h"
+#include "vec/vector.h"
 #include "source_id.gen.h"
 
 #include "wal/stock.c"
@@ -32,3 +33,7 @@
 #include "vec/kern_portable.c"
 #include "vec/kern_avx2.c"
 #include "vec/kernels.c"
+#include "vec/blob.c"
+#include "vec/convert.c"
+#include "vec/text.c"
+#include "vec/functions.c"

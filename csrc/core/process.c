@@ -31,6 +31,7 @@ static void lsc_register_functions(void){
     INTERNAL_FUNCTION(libsql_alter_column, 5, lscAlterColumnFunc),
   };
   sqlite3InsertBuiltinFuncs(aFunc, ArraySize(aFunc));
+  lscVectorRegister();
 }
 
 const char libsql_version[] = LIBSQL_VERSION;
