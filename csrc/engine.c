@@ -9,6 +9,7 @@
 #include "lsc.h"
 #include "sql/sql_int.h"
 #include "vec/vector.h"
+#include "vec/scan.h"
 #include "source_id.gen.h"
 
 #include "wal/stock.c"
@@ -20,6 +21,7 @@
 #include "core/api.c"
 #include "core/conn.c"
 #include "core/memory.c"
+#include "core/pragma.c"
 #include "core/process.c"
 #include "core/row.c"
 #include "wal/batch.c"
@@ -37,3 +39,6 @@
 #include "vec/convert.c"
 #include "vec/text.c"
 #include "vec/functions.c"
+#include "vec/scan.c"
+#include "vec/scan_load.c"
+#include "vec/scan_table.c"

@@ -96,6 +96,16 @@ int lsc_wal_read(sqlite3 *db, unsigned iFirst, int n, unsigned char *const *apOu
 int lsc_wal_insert(sqlite3 *db, unsigned iFirst, int n, const unsigned char *const *apFrame, int nFrame,
                    unsigned *pnAdded, lsc_error *error);
 
+/*
+** The k nearest rows of a table for each of nQuery queries of nDim float32, one behind the other: anFound[i] of them, at
+** aId[i*k] and aDistance[i*k], nearest first. zSchema and zWhere may be NULL. metric: 1 cosine, 2 Euclidean, 3 negative
+** dot product, 4 Hamming (1-bit vectors). See vec/scan.c.
+*/
+int lsc_vector_search(
+  sqlite3 *db, const char *zSchema, const char *zTable, const char *zColumn, const char *zWhere, int metric,
+  const float *aQuery, int nQuery, int nDim, int k, sqlite3_int64 *aId, float *aDistance, int *anFound, lsc_error *error
+);
+
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 

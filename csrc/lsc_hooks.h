@@ -25,6 +25,8 @@ struct LscConn {
   int (*xCkptPage)(void *pArg, int mxSafeFrame, const unsigned char *pPage, int nPage, int pgno, int iFrame);
   void *pCkptArg;
   u8 alterCheck;                            /* PRAGMA libsql_alter_check */
+  void *pScanSets;                          /* columns kept for vector searches: ScanSet, vec/scan.c */
+  u64 nScanLimit;                           /* bytes that they may take, PRAGMA libsql_vector_cache */
   u32 nCountPage;                           /* pages that COUNT(*) visited */
 };
 
@@ -39,6 +41,7 @@ struct LscStmt {
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
 static int lsc_conn_new(sqlite3 *db);
 static void lsc_conn_free(sqlite3 *db);
+static int lsc_conn_start(sqlite3 *db);
 static void lsc_close_hook(sqlite3 *db);
 
 /* wal/registry.c. The manager for a pager that was just opened, and its release; SQLITE_ERROR for a wal= parameter of a

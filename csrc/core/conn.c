@@ -9,14 +9,21 @@ static int lsc_conn_new(sqlite3 *db){
   db->pLsc = sqlite3MallocZero(sizeof(LscConn));
   if( db->pLsc==0 ) return SQLITE_NOMEM_BKPT;
   db->pLsc->pWalManager = lscOpeningManager();
+  db->pLsc->nScanLimit = SCAN_LIMIT;
   return SQLITE_OK;
 }
 
 static void lsc_conn_free(sqlite3 *db){
   if( db->pLsc==0 ) return;
   lscManagerUnref(db->pLsc->pWalManager);
+  lscScanForget(db->pLsc, 0);
   sqlite3_free(db->pLsc);
   db->pLsc = 0;
+}
+
+/* Called once SQL can run. */
+static int lsc_conn_start(sqlite3 *db){
+  return lscScanRegister(db);
 }
 
 /* Called at the start of every close, also of one that will be refused as busy. */

@@ -1,6 +1,6 @@
 /*
-** alter_check.c: what ALTER COLUMN does to indexes and rows once the new schema is loaded, and PRAGMA
-** libsql_alter_check. Included by engine.c.
+** alter_check.c: what ALTER COLUMN does to indexes and rows once the new schema is loaded. Included by
+** engine.c.
 **
 ** The last instruction of the statement calls lscAlterAfterFunc(). It runs statements of its own on the same
 ** connection, inside the transaction of the one that calls it; an error undoes all of that one. Neither the authorizer
@@ -216,23 +216,4 @@ static void lscAlterAfterFunc(sqlite3_context *ctx, int argc, sqlite3_value **ar
   sqlite3DbFree(db, s.zCol);
   db->xAuth = xAuth;
   db->mTrace = mTrace;
-}
-
-static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
-  static const char zCheck[] = "libsql_alter_check";
-  sqlite3 *db = pParse->db;
-  Vdbe *v;
-  if( db->pLsc==0 || sqlite3StrICmp(zName, zCheck)!=0 ) return 0;
-  if( zValue ){
-    db->pLsc->alterCheck = sqlite3GetBoolean(zValue, 0);
-    return 1;
-  }
-  v = sqlite3GetVdbe(pParse);
-  if( v ){
-    sqlite3VdbeSetNumCols(v, 1);
-    sqlite3VdbeSetColName(v, 0, COLNAME_NAME, zCheck, SQLITE_STATIC);
-    sqlite3VdbeAddOp2(v, OP_Integer, db->pLsc->alterCheck, 1);
-    sqlite3VdbeAddOp2(v, OP_ResultRow, 1, 1);
-  }
-  return 1;
 }

@@ -242,8 +242,12 @@ static int lsc_wal_known(const char *zFile, char **pzErrMsg){
 }
 
 static int lsc_pager_opened(sqlite3 *db, Pager *pPager){
+  static u64 nPager = 0;
   libsql_wal_methods_v1 *pV1;
   const char *zWal;
+  sqlite3_mutex_enter(lscManagerMutex());
+  pPager->iLscPager = ++nPager;
+  sqlite3_mutex_leave(lscManagerMutex());
   if( pPager->tempFile || pPager->memDb ) return SQLITE_OK;
   zWal = sqlite3_uri_parameter(pPager->zFilename, "wal");
   if( zWal && zWal[0] ){

@@ -1,0 +1,39 @@
+/*
+** pragma.c: the pragmas that SQLite lacks. Included by engine.c.
+**
+**   PRAGMA libsql_alter_check [= on|off]     ALTER COLUMN checks the rows; sql/alter_check.c
+**   PRAGMA libsql_vector_cache [= bytes]     memory for searched columns, 0 for none; vec/scan.c
+**
+** They set the connection when they are compiled, as those of SQLite that set flags do.
+*/
+
+/* Codes a row of one integer. */
+static void lscPragmaResult(Parse *pParse, const char *zName, i64 n){
+  Vdbe *v = sqlite3GetVdbe(pParse);
+  if( v==0 ) return;
+  sqlite3VdbeSetNumCols(v, 1);
+  sqlite3VdbeSetColName(v, 0, COLNAME_NAME, zName, SQLITE_STATIC);
+  returnSingleInt(v, n);
+}
+
+static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
+  LscConn *p = pParse->db->pLsc;
+  if( p==0 ) return 0;
+  if( sqlite3StrICmp(zName, "libsql_alter_check")==0 ){
+    if( zValue ) p->alterCheck = sqlite3GetBoolean(zValue, 0);
+    else lscPragmaResult(pParse, "libsql_alter_check", p->alterCheck);
+    return 1;
+  }
+  if( sqlite3StrICmp(zName, "libsql_vector_cache")==0 ){
+    i64 n;
+    if( zValue && sqlite3DecOrHexToI64(zValue, &n)==0 && n>=0 ){
+      p->nScanLimit = (u64)n;
+      lscScanForget(p, p->nScanLimit);
+    }else if( zValue ){
+      sqlite3ErrorMsg(pParse, "libsql_vector_cache is a number of bytes");
+    }
+    lscPragmaResult(pParse, "libsql_vector_cache", (i64)p->nScanLimit);
+    return 1;
+  }
+  return 0;
+}
