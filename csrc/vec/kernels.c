@@ -58,8 +58,14 @@ static int kernAvailable(const LscKernels *aList[4]){
   KernCpu c1 = kernCpuid(1), c7 = kernCpuid(7);
   if( kernHas(c1.c, 1u<<12 | 1u<<27 | 1u<<28 | 1u<<29)                        /* FMA, OSXSAVE, AVX, F16C */
    && kernHas(kernSaved(), KERN_YMM) && kernHas(c7.b, 1u<<5) ){               /* AVX2 */
+    if( kernHas(kernSaved(), KERN_ZMM) && kernHas(c7.b, 1u<<16 | 1u<<17 | 1u<<30 | 1u<<31) ){     /* F, DQ, BW, VL */
+      aList[n++] = kernHas(c7.c, 1u<<11 | 1u<<14) ? &kernAvx512Bytes : &kernAvx512;              /* VNNI, VPOPCNTDQ */
+    }
     aList[n++] = &kernAvx2;
   }
+#endif
+#ifdef LSC_NEON
+  aList[n++] = &kernNeon;
 #endif
   aList[n++] = &kernPortable;
   return n;

@@ -27,11 +27,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kernels")
     (folder / "none.c").write_text("int main(void){ return 0; }\n")
     sanitizers = SANITIZERS
-    for command in ([*CC, *SANITIZERS, folder / "none.c", "-o", folder / "none"], [folder / "none"]):
+    trial = [*CC, *SANITIZERS, str(folder / "none.c"), "-o", str(folder / "none")]
+    for command in (trial, [str(folder / "none")]):
         if subprocess.run(command, capture_output=True, check=False).returncode != 0:
             sanitizers = []
-    source = [*CC, *FLAGS, *sanitizers, HERE / "c" / "vector_kernels.c", "-lm", "-o", folder / "kernels"]
-    done = subprocess.run(source, capture_output=True, text=True, check=False)
+    driver = [str(HERE / "c" / "vector_kernels.c"), "-lm", "-o", str(folder / "kernels")]
+    done = subprocess.run([*CC, *FLAGS, *sanitizers, *driver], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "kernels"
 
@@ -56,6 +57,8 @@ def expected() -> list[str]:
         flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
         if {"avx2", "fma", "f16c"} <= flags:
             found.append("avx2")
+            if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
+                found.append("avx512")
     return found
 
 

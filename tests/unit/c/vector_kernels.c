@@ -9,6 +9,8 @@
 */
 #include "vec/kern_portable.c"
 #include "vec/kern_avx2.c"
+#include "vec/kern_avx512.c"
+#include "vec/kern_dots512.c"
 #include "vec/kernels.c"
 
 #include <stdio.h>
@@ -62,32 +64,38 @@ static real getAt(int eType, const void *p, size_t i){
   }
 }
 
-/* Values that the type can hold. */
+/* The bits of a value that a half can hold. */
+static unsigned halfBits(double value){
+  int e;
+  double m = frexp(fabs(value), &e);
+  unsigned h = isnan(value) ? 0x7e00 : isinf(value) ? 0x7c00 : value==0 ? 0
+             : e>-14 ? (unsigned)(e + 14)<<10 | (unsigned)ldexp(m - 0.5, 11) : (unsigned)ldexp(m, e + 24);
+  return signbit(value) ? h | 0x8000 : h;
+}
+
+/* Values that the type can hold; a bfloat takes the upper half. */
 static void putAt(int eType, void *p, size_t i, double value){
   unsigned char *z = (unsigned char*)p + i*aSize[eType];
   float f = (float)value;
   uint32_t u;
   unsigned h;
   memcpy(&u, &f, 4);
-  switch( eType ){
-    case F32: memcpy(z, &f, 4); return;
-    case F64: memcpy(z, &value, 8); return;
-    case FB16: h = u>>16; break;
-    default:
-      for(h=0; h<0x7c01; h++){
-        if( halfValue(h)==fabs(value) ) break;
-      }
-      h |= signbit(value) ? 0x8000 : 0;
+  if( eType==F32 ){
+    memcpy(z, &f, 4);
+  }else if( eType==F64 ){
+    memcpy(z, &value, 8);
+  }else{
+    h = eType==FB16 ? u>>16 : halfBits(value);
+    z[0] = (unsigned char)h;
+    z[1] = (unsigned char)(h>>8);
   }
-  z[0] = (unsigned char)h;
-  z[1] = (unsigned char)(h>>8);
 }
 
 static void fill(int eType, void *p, size_t n){
   size_t i;
   for(i=0; i<n; i++){
     uint64_t r = randomBits();
-    unsigned h = (unsigned)(r>>48 & 0xbbff);              /* halves below 2; a bfloat from 2^-63 to 2^0 */
+    unsigned h = (unsigned)(r>>48 & 0xbbff);              /* halves below 2 */
     if( eType==F16 ){
       unsigned char *z = (unsigned char*)p + 2*i;
       z[0] = (unsigned char)h;
