@@ -44,3 +44,4 @@
 #include "vec/scan.c"
 #include "vec/scan_load.c"
 #include "vec/scan_table.c"
+#include "vec/more.c"

@@ -32,6 +32,7 @@ static void lsc_register_functions(void){
   };
   sqlite3InsertBuiltinFuncs(aFunc, ArraySize(aFunc));
   lscVectorRegister();
+  lscVectorRegisterMore();
 }
 
 const char libsql_version[] = LIBSQL_VERSION;

@@ -57,14 +57,24 @@ static void lscWiden(const LscVector *p, float *pOut){
   }
 }
 
+/* The least and the greatest element. In this form a NaN stands until the next element, and of zeros the last. */
+static void lscRange(const float *aF, const void *aD, u32 n, float *pLo, float *pHi){
+  double lo = 0.0, hi = 0.0;
+  u32 i;
+  for(i=0; i<n; i++){
+    double x = aD ? lscLoadF64(aD, i) : (double)aF[i];
+    lo = i && lo<x ? lo : x;
+    hi = i && hi>x ? hi : x;
+  }
+  *pLo = (float)lo;
+  *pHi = (float)hi;
+}
+
 /* Scale, offset and bytes for n elements, from aF as float32, and the exact aD if they are float64. */
 static void lscToF8(const float *aF, const void *aD, u32 n, u8 *pOut, float *pAlpha, float *pShift){
-  float lo = n ? aF[0] : 0.0f, hi = lo, q;
+  float lo, hi, q;
   u32 i;
-  for(i=1; i<n; i++){           /* in this form a NaN is kept until the next element */
-    lo = lo<aF[i] ? lo : aF[i];
-    hi = hi>aF[i] ? hi : aF[i];
-  }
+  lscRange(aF, aD, n, &lo, &hi);
   *pShift = lo;
   *pAlpha = (hi - lo)/255.0f;
   for(i=0; i<n; i++){

@@ -62,4 +62,7 @@ static int lscMetricFits(int metric, int type);
 static double lscVectorDistance(int metric, const LscVector *pA, const LscVector *pB);
 static void lscVectorRegister(void);
 
+/* more.c */
+static void lscVectorRegisterMore(void);
+
 #endif
