@@ -36,6 +36,7 @@
 #include "vec/kern_avx2.c"
 #include "vec/kern_avx512.c"
 #include "vec/kern_dots512.c"
+#include "vec/kern_neon.c"
 #include "vec/kernels.c"
 #include "vec/blob.c"
 #include "vec/convert.c"

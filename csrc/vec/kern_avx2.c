@@ -401,7 +401,7 @@ LSC_INLINE AVX2 void avx2Put(Ymm2 s, float *pOut, size_t nQuery){
   }
 }
 
-/* Up to six rows by a panel of 16 queries, elements i to i+n; the last row stands in for those that lack. */
+/* Up to six rows by a panel of 16 queries, elements i to i+n; the first row stands in for those that lack. */
 static AVX2 void avx2Panel(const void *const *apRow, size_t nRow, size_t i, const float *q, size_t n,
                            float *pOut, size_t nOut, size_t nQuery){
   Ymm2 s0 = {_mm256_setzero_ps(), _mm256_setzero_ps()}, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;

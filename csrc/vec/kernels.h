@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 typedef struct LscKernels {
-  const char *zName;                  /* "portable", "avx2" or "avx512" */
+  const char *zName;                  /* "portable", "avx2", "avx512" or "neon" */
   /* Cos: a.b, a.a and b.b. L2: the sum of squared differences. F16: IEEE half; FB16: upper half of a float. */
   void (*xCosF32)(const void *a, const void *b, size_t n, float aSum[3]);
   float (*xDotF32)(const void *a, const void *b, size_t n);

@@ -53,7 +53,9 @@ def levels(program: Path) -> list[str]:
 def expected() -> list[str]:
     """What the machine says of itself, where it does; the best last."""
     found = ["portable"]
-    if sys.platform == "linux" and platform.machine() == "x86_64":
+    if platform.machine() in ("aarch64", "arm64") and sys.platform != "win32":
+        found.append("neon")
+    elif sys.platform == "linux" and platform.machine() == "x86_64":
         flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
         if {"avx2", "fma", "f16c"} <= flags:
             found.append("avx2")
