@@ -277,16 +277,16 @@ LSC_INLINE void neonPut(Neon4 s, float *pOut, size_t nQuery){
   if( nQuery<16 ) memcpy(pOut, aSum, nQuery*sizeof(float));
 }
 
-/* Up to six rows by a panel of 16 queries, elements i to i+n; the first row stands in for those that lack. */
+/* Up to five rows by a panel of 16 queries, elements i to i+n; the first row stands in for those that lack. */
 static void neonPanel(const void *const *apRow, size_t nRow, size_t i, const float *q, size_t n,
                       float *pOut, size_t nOut, size_t nQuery){
   const char *p0 = (const char*)apRow[0] + 4*i, *p1 = nRow>1 ? (const char*)apRow[1] + 4*i : p0;
   const char *p2 = nRow>2 ? (const char*)apRow[2] + 4*i : p0, *p3 = nRow>3 ? (const char*)apRow[3] + 4*i : p0;
-  const char *p4 = nRow>4 ? (const char*)apRow[4] + 4*i : p0, *p5 = nRow>5 ? (const char*)apRow[5] + 4*i : p0;
-  Neon4 s0, s1, s2, s3, s4, s5, x;
+  const char *p4 = nRow>4 ? (const char*)apRow[4] + 4*i : p0;
+  Neon4 s0, s1, s2, s3, s4, x;
   size_t j;
   x.a = x.b = x.c = x.d = vdupq_n_f32(0);
-  s0 = s1 = s2 = s3 = s4 = s5 = x;
+  s0 = s1 = s2 = s3 = s4 = x;
   for(j=0; j<n; j++, q+=LSC_LANES){
     x.a = vld1q_f32(q);
     x.b = vld1q_f32(q + 4);
@@ -297,14 +297,12 @@ static void neonPanel(const void *const *apRow, size_t nRow, size_t i, const flo
     s2 = neonStep(s2, p2 + 4*j, x);
     s3 = neonStep(s3, p3 + 4*j, x);
     s4 = neonStep(s4, p4 + 4*j, x);
-    s5 = neonStep(s5, p5 + 4*j, x);
   }
   neonPut(s0, pOut, nQuery);
   if( nRow>1 ) neonPut(s1, pOut + nOut, nQuery);
   if( nRow>2 ) neonPut(s2, pOut + 2*nOut, nQuery);
   if( nRow>3 ) neonPut(s3, pOut + 3*nOut, nQuery);
   if( nRow>4 ) neonPut(s4, pOut + 4*nOut, nQuery);
-  if( nRow>5 ) neonPut(s5, pOut + 5*nOut, nQuery);
 }
 
 static void neonDotsF32(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n,
@@ -321,8 +319,8 @@ static void neonDotsF32(const void *const *apRow, size_t nRow, const float *pPac
     iEnd = nRow-iChunk<KERN_CHUNK ? nRow : iChunk+KERN_CHUNK;
     for(i=0; i<n; i+=LSC_RUN){
       for(iQuery=0; iQuery<nQuery; iQuery+=LSC_LANES){
-        for(iRow=iChunk; iRow<iEnd; iRow+=6){
-          neonPanel(&apRow[iRow], iEnd-iRow<6 ? iEnd-iRow : 6, i, &pPacked[iQuery*n + i*LSC_LANES],
+        for(iRow=iChunk; iRow<iEnd; iRow+=5){
+          neonPanel(&apRow[iRow], iEnd-iRow<5 ? iEnd-iRow : 5, i, &pPacked[iQuery*n + i*LSC_LANES],
                     n-i<LSC_RUN ? n-i : LSC_RUN, &pOut[iRow*nQuery + iQuery], nQuery, nQuery-iQuery);
         }
       }

@@ -31,11 +31,12 @@ LSC_INLINE float portFloat(uint32_t u){
   return r;
 }
 
+/* The exponents of halves and floats differ by 112; a denormal half is a denormal float on the way. */
 LSC_INLINE float portHalf(uint16_t h){
   uint32_t sign = (uint32_t)(h & 0x8000)<<16, u = (uint32_t)(h & 0x7fff)<<13;
   float r;
   if( u>=0x0f800000 ) return portFloat(sign | (u>0x0f800000 ? 0x7fc00000 : 0x7f800000));
-  r = portFloat(u)*0x1p112f;            /* exponents differ by 112; a denormal half is a denormal float here */
+  r = portFloat(u)*0x1p112f;
   return sign ? -r : r;
 }
 
@@ -45,9 +46,10 @@ LSC_INLINE float portAt(int eType, const void *p, size_t i){
 }
 
 LSC_INLINE double portDouble(const void *p, size_t i){
-  uint32_t lo = portU32(p, 2*i), hi = portU32(p, 2*i + 1);
-  uint64_t u = (uint64_t)hi<<32 | lo;
+  uint64_t u;
   double r;
+  memcpy(&u, (const char*)p + 8*i, 8);
+  if( KERN_SWAPPED ) u = (uint64_t)portU32(p, 2*i + 1)<<32 | portU32(p, 2*i);
   memcpy(&r, &u, 8);
   return r;
 }
@@ -86,10 +88,17 @@ LSC_INLINE float portL2(int eType, const void *a, const void *b, size_t n){
   return portTotal(s);
 }
 
+/* Three sums at once pay where elements have to be decoded: compilers keep them in memory. */
 LSC_INLINE void portCos(int eType, const void *a, const void *b, size_t n, float *aSum){
   float s[8] = {0}, t[8] = {0}, u[8] = {0};
-  size_t i = 0, k;
-  for(; n-i>=8; i+=8){
+  size_t i, k;
+  if( eType==KERN_F32 ){
+    aSum[0] = portDot(eType, a, b, n);
+    aSum[1] = portDot(eType, a, a, n);
+    aSum[2] = portDot(eType, b, b, n);
+    return;
+  }
+  for(i=0; n-i>=8; i+=8){
     for(k=0; k<8; k++){
       float x = portAt(eType, a, i+k), y = portAt(eType, b, i+k);
       s[k] += x*y;
@@ -208,13 +217,38 @@ static void portWidenFB16(const void *a, size_t n, float *pOut){
   }
 }
 
-/* Up to so many queries are best multiplied as they are. More are packed: panels of nVec*16 queries, nVec as
-** kernPanel() has it, one element of each in turn, zeros in the place of queries that the last panel lacks. */
-enum { KERN_UNPACKED = 8 };
+static void portPackQueries(const float *pQuery, size_t nQuery, size_t n, float *pPacked){
+  size_t i;
+  for(i=0; i<nQuery*n; i++){
+    float r = portAt(KERN_F32, pQuery, i);      /* in the order of bytes that rows have */
+    memcpy(&pPacked[i], &r, sizeof(r));
+  }
+}
 
-enum { KERN_CHUNK = 48 };   /* rows that the cache keeps while they meet one panel after the other */
+/* Rows by the dozen, so that they stay in the nearest cache for all queries. */
+static void portDotsF32(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n,
+                        float *pOut){
+  size_t iChunk, iRow, iEnd, iQuery;
+  for(iChunk=0; iChunk<nRow; iChunk=iEnd){
+    iEnd = nRow-iChunk<12 ? nRow : iChunk+12;
+    for(iQuery=0; iQuery<nQuery; iQuery++){
+      for(iRow=iChunk; iRow<iEnd; iRow++){
+        pOut[iRow*nQuery + iQuery] = portDotF32(apRow[iRow], &pPacked[iQuery*n], n);
+      }
+    }
+  }
+}
 
-/* How many vectors of 16 queries the next panel has, when nLeft are to come: up to nMax, and no single one is left. */
+#ifdef LSC_TABLES
+/* What the tables for vector instructions share. Up to KERN_UNPACKED queries are best multiplied as they are. More are
+** packed: panels of nVec*16 queries, nVec as kernPanel() has it, one element of each in turn, zeros in the place of
+** queries that the last panel lacks. */
+enum {
+  KERN_UNPACKED = 8,
+  KERN_CHUNK = 48           /* rows that the cache keeps while they meet one panel after the other */
+};
+
+/* How many vectors of 16 queries the next panel has when nLeft are to come: up to nMax, and no single one is left. */
 LSC_INLINE size_t kernPanel(size_t nMax, size_t nLeft){
   return nLeft<=nMax ? nLeft : nLeft==nMax+1 && nMax>2 ? nMax-1 : nMax;
 }
@@ -236,39 +270,11 @@ static void kernPack(size_t nMax, const float *pQuery, size_t nQuery, size_t n, 
 static void kernPackSingle(const float *pQuery, size_t nQuery, size_t n, float *pPacked){
   kernPack(1, pQuery, nQuery, n, pPacked);
 }
-
-/* The dot products of one row with the queries of one panel, elements i to i+n of both. */
-LSC_INLINE void portPanel(const void *pRow, size_t i, const float *q, size_t n, float *pOut, size_t nOut){
-  float s[LSC_LANES] = {0};
-  size_t j, k;
-  for(j=0; j<n; j++){
-    float x = portAt(KERN_F32, pRow, i+j);
-    for(k=0; k<LSC_LANES; k++) s[k] += x*q[j*LSC_LANES + k];
-  }
-  for(k=0; k<nOut; k++) pOut[k] += s[k];
-}
-
-static void portDotsF32(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n,
-                        float *pOut){
-  size_t iRow, iQuery, i;
-  for(iRow=0; iRow<nRow; iRow++, pOut+=nQuery){
-    memset(pOut, 0, nQuery*sizeof(float));
-    if( nQuery<=KERN_UNPACKED ){
-      for(iQuery=0; iQuery<nQuery; iQuery++) pOut[iQuery] = portDotF32(apRow[iRow], &pPacked[iQuery*n], n);
-      continue;
-    }
-    for(iQuery=0; iQuery<nQuery; iQuery+=LSC_LANES){
-      for(i=0; i<n; i+=LSC_RUN){
-        portPanel(apRow[iRow], i, &pPacked[iQuery*n + i*LSC_LANES], n-i<LSC_RUN ? n-i : LSC_RUN,
-                  &pOut[iQuery], nQuery-iQuery<LSC_LANES ? nQuery-iQuery : LSC_LANES);
-      }
-    }
-  }
-}
+#endif
 
 static const LscKernels kernPortable = {
   "portable",
   portCosF32, portDotF32, portL2F32, portCosF64, portDotF64, portL2F64,
   portCosF16, portDotF16, portL2F16, portCosFB16, portDotFB16, portL2FB16,
-  portSumsU8, portHamming, portWidenF16, portWidenFB16, kernPackSingle, portDotsF32,
+  portSumsU8, portHamming, portWidenF16, portWidenFB16, portPackQueries, portDotsF32,
 };

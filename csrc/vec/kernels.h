@@ -6,8 +6,8 @@
 ** pure, call from any thread, allocate nothing and read nothing behind the last element.
 **
 ** Exactness. A sum of floats x[0] + x[1] + ... is right up to (n/8 + 12) * 2^-24 * (|x[0]| + |x[1]| + ...), one of
-** doubles up to as much with 2^-53: at least eight running sums share the work. xDotsF32 of more than eight queries adds
-** up LSC_RUN elements at a time with one sum: (min(n,LSC_RUN) + n/LSC_RUN + 2) * 2^-24. Tables differ within that.
+** doubles up to as much with 2^-53: at least eight running sums share the work. Those of xDotsF32 may instead be right
+** up to (min(n,LSC_RUN) + n/LSC_RUN + 2) * 2^-24: LSC_RUN elements at a time, with one sum. Tables differ within that.
 ** Elements are widened exactly, denormals count as what they are; a NaN or an infinity comes through as plain addition
 ** in some order would have it. Sums of integers are exact.
 */
@@ -78,6 +78,9 @@ static inline size_t lsc_packed_size(size_t nQuery, size_t n){
 # elif !defined(_MSC_VER) && defined(__aarch64__) && !defined(__AARCH64EB__)
 #  define LSC_NEON 1
 # endif
+#endif
+#if defined(LSC_X86) || defined(LSC_NEON)
+# define LSC_TABLES 1
 #endif
 
 enum { KERN_F32, KERN_F16, KERN_FB16 };   /* how a loop over floats finds its elements; known when it is compiled */

@@ -310,7 +310,7 @@ static void checkDots(size_t nRow, size_t nQuery, size_t n, int bad){
   for(iRow=0; iRow<nRow; iRow++){
     for(iQuery=0; iQuery<nQuery; iQuery++){
       double is = pOut[iRow*nQuery + iQuery], s = 0, size = 0;
-      real run = nQuery<=8 ? (real)n/8 + 12 : (real)(n<LSC_RUN ? n : LSC_RUN) + (real)(n/LSC_RUN) + 2;
+      real parts = (real)n/8 + 12, run = (real)(n<LSC_RUN ? n : LSC_RUN) + (real)(n/LSC_RUN) + 2;
       size_t i;
       for(i=0; i<n; i++){
         float x;
@@ -324,7 +324,7 @@ static void checkDots(size_t nRow, size_t nQuery, size_t n, int bad){
       if( !bad || (iQuery!=iBad && iRow!=iWorse) ){
         char zWhat[128];
         snprintf(zWhat, sizeof(zWhat), "%zu of %zu rows by %zu of %zu queries", iRow, nRow, iQuery, nQuery);
-        compare(zWhat, "f32", n, is, s, run*ldexpl(size, -24));
+        compare(zWhat, "f32", n, is, s, fmaxl(parts, run)*ldexpl(size, -24));
       }
     }
     free((char*)apRow[iRow] - iRow%7);
