@@ -97,13 +97,14 @@ int lsc_wal_insert(sqlite3 *db, unsigned iFirst, int n, const unsigned char *con
                    unsigned *pnAdded, lsc_error *error);
 
 /*
-** The k nearest rows of a table for each of nQuery queries of nDim float32, one behind the other: anFound[i] of them, at
-** aId[i*k] and aDistance[i*k], nearest first. zSchema and zWhere may be NULL. metric: 1 cosine, 2 Euclidean, 3 negative
-** dot product, 4 Hamming (1-bit vectors). See vec/scan.c.
+** The k nearest rows of a table for each of nQuery queries of nDim numbers, one behind the other, float32 or, if
+** bDouble, float64: anFound[i] of them, at aId[i*k] and aDistance[i*k], nearest first. zSchema and zWhere may be NULL.
+** metric: 1 cosine, 2 Euclidean, 3 negative dot product, 4 Hamming (1-bit vectors). See vec/scan.c.
 */
 int lsc_vector_search(
   sqlite3 *db, const char *zSchema, const char *zTable, const char *zColumn, const char *zWhere, int metric,
-  const float *aQuery, int nQuery, int nDim, int k, sqlite3_int64 *aId, float *aDistance, int *anFound, lsc_error *error
+  const void *aQuery, int bDouble, int nQuery, int nDim, int k, sqlite3_int64 *aId, float *aDistance, int *anFound,
+  lsc_error *error
 );
 
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */

@@ -128,6 +128,21 @@ def register_wal(
     name: str, methods: object, defaults: dict[str, Callable[..., Any]], uses_shm: bool
 ) -> None: ...
 def unregister_wal(name: str) -> bool: ...
+def vector_search(
+    con: Connection,
+    schema: str,
+    table: str,
+    column: str,
+    where: str | None,
+    metric: int,
+    queries: ReadableBuffer,
+    is_double: bool,
+    n_query: int,
+    dims: int,
+    k: int,
+    ids: ReadableBuffer,
+    distances: ReadableBuffer,
+) -> None: ...
 def wal_managers() -> list[str]: ...
 def parse_timestamp(data: bytes, /) -> datetime | None: ...
 def register_adapter(type: type[_T], adapter: Callable[[_T], _Value], /) -> None: ...

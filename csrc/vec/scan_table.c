@@ -191,7 +191,8 @@ static int lscScanRegister(sqlite3 *db){
 
 int lsc_vector_search(
   sqlite3 *db, const char *zSchema, const char *zTable, const char *zColumn, const char *zWhere, int metric,
-  const float *aQuery, int nQuery, int nDim, int k, sqlite3_int64 *aId, float *aDistance, int *anFound, lsc_error *error
+  const void *aQuery, int bDouble, int nQuery, int nDim, int k, sqlite3_int64 *aId, float *aDistance, int *anFound,
+  lsc_error *error
 ){
   ScanCall call;
   LscVector *a = sqlite3_malloc64(sizeof(*a)*(u64)nQuery + 1);
@@ -205,9 +206,9 @@ int lsc_vector_search(
   sqlite3_mutex_enter(db->mutex);
   for(i=0; a && i<nQuery; i++){
     memset(&a[i], 0, sizeof(a[i]));
-    a[i].type = LSC_F32;
+    a[i].type = bDouble ? LSC_F64 : LSC_F32;
     a[i].n = (u32)nDim;
-    a[i].pData = &aQuery[(size_t)i*(size_t)nDim];
+    a[i].pData = (const u8*)aQuery + (size_t)i*(size_t)nDim*(bDouble ? sizeof(double) : sizeof(float));
   }
   if( a && aOut ) rc = scanSearch(&call, metric, a, nQuery, k, zWhere, aOut);
   for(i=0; rc==SQLITE_OK && i<nQuery; i++){

@@ -183,6 +183,10 @@ cdef extern from "lsc.h" nogil:
     int lsc_wal_read(sqlite3 *db, unsigned first, int n, unsigned char **out, int size, lsc_error *error)
     int lsc_wal_insert(sqlite3 *db, unsigned first, int n, const unsigned char **frames, int size, unsigned *added,
                        lsc_error *error)
+    int lsc_vector_search(
+        sqlite3 *db, const char *schema, const char *table, const char *column, const char *where, int metric,
+        const void *queries, int is_double, int n_query, int dims, int k, sqlite3_int64 *ids, float *distances, int *found,
+        lsc_error *error)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     void lsc_finalize(lsc_stmt *s)
     int lsc_autocommit(sqlite3 *db)
