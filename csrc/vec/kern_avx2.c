@@ -432,11 +432,15 @@ static AVX2 void avx2DotsF32(const void *const *apRow, size_t nRow, const float 
                              float *pOut){
   size_t iChunk, iRow, iEnd, iQuery, i;
   if( nQuery==1 ){
-    for(iRow=0; iRow<nRow; iRow++) pOut[iRow] = avx2DotF32(apRow[iRow], pPacked, n);
+    for(iRow=0; iRow<nRow; iRow++){
+      kernFetch(&apRow[iRow+1], iRow+1<nRow, 0, n);
+      pOut[iRow] = avx2DotF32(apRow[iRow], pPacked, n);
+    }
     return;
   }
   if( nQuery<=KERN_UNPACKED ){
     for(iRow=0; iRow<nRow; iRow+=2){
+      if( nRow-iRow>2 ) kernFetch(&apRow[iRow+2], nRow-iRow<4 ? 1 : 2, 0, n);
       for(iQuery=0; iQuery<nQuery; iQuery+=4){
         avx2TwoRows(&apRow[iRow], nRow-iRow<2 ? 1 : 2, &pPacked[iQuery*n], nQuery-iQuery<4 ? nQuery-iQuery : 4, n,
                     &pOut[iRow*nQuery + iQuery], nQuery);
@@ -450,6 +454,7 @@ static AVX2 void avx2DotsF32(const void *const *apRow, size_t nRow, const float 
     for(i=0; i<n; i+=LSC_RUN){
       for(iQuery=0; iQuery<nQuery; iQuery+=LSC_LANES){
         for(iRow=iChunk; iRow<iEnd; iRow+=6){
+          if( iQuery==0 && iEnd-iRow>=12 ) kernFetch(&apRow[iRow+6], 6, i, n-i<LSC_RUN ? n-i : LSC_RUN);
           avx2Panel(&apRow[iRow], iEnd-iRow<6 ? iEnd-iRow : 6, i, &pPacked[iQuery*n + i*LSC_LANES],
                     n-i<LSC_RUN ? n-i : LSC_RUN, &pOut[iRow*nQuery + iQuery], nQuery, nQuery-iQuery);
         }

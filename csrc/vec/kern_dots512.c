@@ -166,11 +166,15 @@ static AVX512 void zmmDotsF32(const void *const *apRow, size_t nRow, const float
   size_t iChunk, iRow, iEnd, iQuery, nVec, nRows;
   ZmmPanel p;
   if( nQuery==1 ){
-    for(iRow=0; iRow<nRow; iRow++) pOut[iRow] = zmmDotF32(apRow[iRow], pPacked, n);
+    for(iRow=0; iRow<nRow; iRow++){
+      kernFetch(&apRow[iRow+1], iRow+1<nRow, 0, n);
+      pOut[iRow] = zmmDotF32(apRow[iRow], pPacked, n);
+    }
     return;
   }
   if( nQuery<=KERN_UNPACKED ){
     for(iRow=0; iRow<nRow; iRow+=4){
+      if( nRow-iRow>4 ) kernFetch(&apRow[iRow+4], nRow-iRow<8 ? nRow-iRow-4 : 4, 0, n);
       for(iQuery=0; iQuery<nQuery; iQuery+=4){
         zmmFourRows(&apRow[iRow], nRow-iRow, &pPacked[iQuery*n], nQuery-iQuery<4 ? nQuery-iQuery : 4, n,
                     &pOut[iRow*nQuery + iQuery], nQuery);
@@ -193,6 +197,7 @@ static AVX512 void zmmDotsF32(const void *const *apRow, size_t nRow, const float
           p.apRow = &apRow[iRow];
           p.nRow = iEnd-iRow<nRows ? iEnd-iRow : nRows;
           p.pOut = &pOut[iRow*nQuery + iQuery];
+          if( iQuery==0 && iEnd-iRow>=2*nRows ) kernFetch(&apRow[iRow+nRows], nRows, p.i, p.n);
           axPanel[nVec-1](&p);
         }
       }

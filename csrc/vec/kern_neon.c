@@ -310,6 +310,7 @@ static void neonDotsF32(const void *const *apRow, size_t nRow, const float *pPac
   size_t iChunk, iRow, iEnd, iQuery, i;
   if( nQuery<=KERN_UNPACKED ){
     for(iRow=0; iRow<nRow; iRow++, pOut+=nQuery){
+      kernFetch(&apRow[iRow+1], iRow+1<nRow, 0, n);
       for(iQuery=0; iQuery<nQuery; iQuery++) pOut[iQuery] = neonDotF32(apRow[iRow], &pPacked[iQuery*n], n);
     }
     return;
@@ -320,6 +321,7 @@ static void neonDotsF32(const void *const *apRow, size_t nRow, const float *pPac
     for(i=0; i<n; i+=LSC_RUN){
       for(iQuery=0; iQuery<nQuery; iQuery+=LSC_LANES){
         for(iRow=iChunk; iRow<iEnd; iRow+=5){
+          if( iQuery==0 && iEnd-iRow>=10 ) kernFetch(&apRow[iRow+5], 5, i, n-i<LSC_RUN ? n-i : LSC_RUN);
           neonPanel(&apRow[iRow], iEnd-iRow<5 ? iEnd-iRow : 5, i, &pPacked[iQuery*n + i*LSC_LANES],
                     n-i<LSC_RUN ? n-i : LSC_RUN, &pOut[iRow*nQuery + iQuery], nQuery, nQuery-iQuery);
         }

@@ -240,13 +240,33 @@ static void portDotsF32(const void *const *apRow, size_t nRow, const float *pPac
 }
 
 #ifdef LSC_TABLES
+#ifdef _MSC_VER
+# include <immintrin.h>
+#endif
+
 /* What the tables for vector instructions share. Up to KERN_UNPACKED queries are best multiplied as they are. More are
 ** packed: panels of nVec*16 queries, nVec as kernPanel() has it, one element of each in turn, zeros in the place of
 ** queries that the last panel lacks. */
 enum {
   KERN_UNPACKED = 8,
+  KERN_AHEAD = 512,         /* so many bytes of a row are fetched ahead of their use; hardware fetches the rest */
   KERN_CHUNK = 48           /* rows that the cache keeps while they meet one panel after the other */
 };
+
+/* Asks for the next rows, n elements from i on, while others are at work: no hardware foresees where rows lie. */
+LSC_INLINE void kernFetch(const void *const *apRow, size_t nRow, size_t i, size_t n){
+  size_t nByte = n<KERN_AHEAD/4 ? 4*n : KERN_AHEAD, iByte;
+  for(; nRow; nRow--, apRow++){
+    const char *z = (const char*)*apRow + 4*i;
+    for(iByte=0; iByte<nByte; iByte+=64){
+#ifdef _MSC_VER
+      _mm_prefetch(z + iByte, _MM_HINT_T0);
+#else
+      __builtin_prefetch(z + iByte);
+#endif
+    }
+  }
+}
 
 /* How many vectors of 16 queries the next panel has when nLeft are to come: up to nMax, and no single one is left. */
 LSC_INLINE size_t kernPanel(size_t nMax, size_t nLeft){
