@@ -434,6 +434,32 @@ static void testLog(const char *zFolder){
 }
 
 int main(int argc, char **argv){
+/* Vector functions, and each of their allocations failing in turn; a constant text is read once a statement. */
+static void testVectors(void){
+  static const char *zSql =
+    "WITH t(v) AS (VALUES('[1,2]'),(vector('[3,4]')),('[5, 6e0]'))"
+    " SELECT 1000*sum(vector_distance_l2(v, '[1,2]')>2) + sum(length(vector_extract(vector8(vector64(v)))))"
+    " + vector_dims(vector_concat(vector_sum(v), vector_normalize(vector_avg(v)))) FROM t";
+  sqlite3_int64 before = sqlite3_memory_used();
+  int i, rc = SQLITE_NOMEM;
+  for(i=1; rc!=SQLITE_ROW; i++){
+    sqlite3 *db;
+    sqlite3_stmt *pStmt = 0;
+    REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+    failAt = i;
+    rc = sqlite3_prepare_v2(db, zSql, -1, &pStmt, 0);
+    if( rc==SQLITE_OK ) rc = sqlite3_step(pStmt);
+    failAt = 0;
+    REQUIRE( rc==SQLITE_ROW || rc==SQLITE_NOMEM );
+    if( rc==SQLITE_ROW ) REQUIRE( sqlite3_column_int(pStmt, 0)==2019 );
+    sqlite3_finalize(pStmt);
+    REQUIRE( sqlite3_close(db)==SQLITE_OK );
+    REQUIRE( sqlite3_memory_used()==before );
+  }
+  REQUIRE( i>50 );
+}
+
+int main(void){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
   mem = realMem;
@@ -453,6 +479,7 @@ int main(int argc, char **argv){
   testAlterColumn();
   REQUIRE( argc==2 );
   testLog(argv[1]);
+  testVectors();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
   return 0;
