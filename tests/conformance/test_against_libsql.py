@@ -1,8 +1,12 @@
-"""Each case of `cases_libsql_*.py` shows the same on `libsql_core` as on libSQL, or a listed difference."""
+"""Each case of `cases_{libsql,vector}_*.py` shows the same on `libsql_core` as on libSQL, or a listed difference."""
 
 import json
+import math
 import platform
+import random
+import re
 import runpy
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +25,9 @@ DIFFERENCES = HERE / "libsql_differences.toml"
 ENGINES = ("libsql", "libsql_core")
 Seen = dict[str, str]
 CASES: dict[str, list[Any]] = {
-    f"{path.stem.removeprefix('cases_libsql_')}: {name}": steps
-    for path in sorted(HERE.glob("cases_libsql_*.py"))
+    f"{path.stem.removeprefix('cases_').removeprefix('libsql_')}: {name}": steps
+    for pattern in ("cases_libsql_*.py", "cases_vector_*.py")
+    for path in sorted(HERE.glob(pattern))
     for name, steps in runpy.run_path(str(path))["CASES"].items()
 }
 ENTRIES = tomllib.loads(DIFFERENCES.read_text(encoding="utf-8"))["difference"]
@@ -33,6 +38,25 @@ HAS_PEER = (sys.platform, platform.machine()) == ("linux", "x86_64") or (
     sys.platform != "linux" and sys.version_info < (3, 14)
 )
 pytestmark = pytest.mark.skipif(not HAS_PEER, reason="2026-11-21: no wheel of libsql for this platform")
+
+
+def numbered(steps: list[Any]) -> Seen:
+    """The steps by the names of what they show, as text."""
+    return {str(number): str(step) for number, step in enumerate(steps, 1)}
+
+
+FLOAT = re.compile(r"-?\d+(?:\.\d+(?:e[+-]\d+)?|e[+-]\d+)")
+
+
+def same(ours: str, libsql: str | None, step: str = "") -> bool:
+    """Whether two engines showed the same. Distances may differ as sums of float32 do: libSQL adds one by one."""
+    if ours == libsql or libsql is None or "distance" not in step:
+        return ours == libsql
+    relative = 2e-6 if "distance_l2" in step else 2e-7
+    return FLOAT.split(ours) == FLOAT.split(libsql) and all(
+        math.isclose(float(a), float(b), rel_tol=relative, abs_tol=2e-7)
+        for a, b in zip(FLOAT.findall(ours), FLOAT.findall(libsql), strict=True)
+    )
 
 
 def run(engine: str, target: Path, cases: list[tuple[str, str, list[Any]]], *options: str) -> dict[str, Seen]:
@@ -63,7 +87,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Seen]]
 
 
 def test_enough_cases() -> None:
-    assert len(CASES) > 250
+    vectors = sum(name.startswith("vector_") for name in CASES)
+    assert vectors >= 420
+    assert len(CASES) - vectors > 250
     assert len(OURS) < len(CASES) / 4
 
 
@@ -77,9 +103,12 @@ def test_listed_differences_are_of_cases_and_have_reasons() -> None:
 def test_same_as_libsql(name: str, seen: dict[str, dict[str, Seen]]) -> None:
     libsql, ours = (seen[engine][name] for engine in ENGINES)
     assert "crash" not in ours, ours["crash"]
-    assert {part: text for part, text in ours.items() if text != libsql.get(part)} == OURS.get(name, {})
+    steps = numbered(CASES[name])
+    different = {part: text for part, text in ours.items() if not same(text, libsql.get(part), steps.get(part, ""))}
+    assert different == OURS.get(name, {})
 
 
+VECTORS = ("vector32", "vector64", "vector16", "vectorb16", "vector8", "vector1bit")
 WRITE = [
     "create table t(id integer primary key, v, w decimal(10,2) default 5)",
     "create index j on t(v)",
@@ -95,6 +124,14 @@ WRITE = [
     "insert into t(id) values (7)",
     "insert into s values (1), (2), (3)",
     "insert into k values ('x', 1), ('y', 2)",
+    "create table vec(id integer primary key, v f32_blob(3), w float64(3) default (vector64('[1,2,3]')), "
+    "x f32_blob(3) as (vector(w)) stored)",
+    *[
+        f"insert into vec(v) values ({function}('{text}'))"
+        for function in VECTORS
+        for text in ("[]", "[0.1,-2,1e10]", "[1,2,3,4,5,6,7,8,-9]")
+    ],
+    "create index near on vec(vector_distance_l2(x, '[0,0,0]'))",
 ]
 WRITE_MORE = [
     "insert into t(v) values ('3')",
@@ -104,6 +141,8 @@ WRITE_MORE = [
     "alter table t alter column v to v text not null check(v <> 'worse')",
     "alter table s alter column v to v int check(v < 100)",
     "alter table t rename column w to price",
+    "update vec set v = vector64(v), w = vector16(x) where id % 2",
+    "delete from vec where id % 5 = 0",
 ]
 READ = [
     "select * from t",
@@ -115,6 +154,9 @@ READ = [
     "select * from k",
     "pragma table_info(t)",
     "pragma foreign_key_list(k)",
+    "select *, vector_extract(v), vector_extract(w) from vec",
+    "select id, vector_distance_l2(v, v) from vec where id < 13 and length(v) > 0",
+    "select id from vec indexed by near where vector_distance_l2(x, '[0,0,0]') > 1",
 ]
 
 
@@ -167,3 +209,34 @@ def test_constraints_of_the_other_are_kept(engine: str, tmp_path: Path) -> None:
         "[]",
         "error: FOREIGN KEY constraint failed",
     ]
+
+
+def test_random_vectors(tmp_path: Path) -> None:
+    """10 000 of each type, made from text and from each other type, and their distances."""
+    numbers = random.Random(4)
+    steps: list[Any] = []
+    for i in range(10_000):
+        n = numbers.choice([numbers.randint(1, 20), numbers.randint(1, 70), i % 1537 if i % 50 == 0 else i % 33])
+        scale = numbers.choice([1, 1, 100, 1e5, 1e-3, 1e-6])
+        rows = [[numbers.gauss(0, scale) for _ in range(n)] for _ in "ab"]
+        blobs = [(struct.pack(f"<{n}d", *row) + b"\2").hex() for row in rows]
+        # From text for a while; not to float64, for libSQL's SQLite misreads some decimal numbers.
+        made_of = f"{VECTORS[i % 7 - 1]}(unhex(?1))" if i % 7 else "?1"
+        made = {function: f"{function}({made_of})" for function in VECTORS if i % 7 or function != "vector64"}
+        eight = made.pop("vector8")  # without its pad bytes
+        steps += [
+            (
+                f"select {', '.join(map('hex({})'.format, made.values()))}, hex(substr({eight}, 1, ?2)), "
+                f"hex(substr({eight}, (?2 + 3) / 4 * 4 + 1))",
+                [blobs[0] if i % 7 else str(rows[0]), n],
+            ),
+            (f"select {', '.join(f'vector_distance_cos({f}(unhex(?1)), {f}(unhex(?2)))' for f in VECTORS)}", blobs),
+            (f"select {', '.join(f'vector_distance_l2({f}(unhex(?1)), {f}(unhex(?2)))' for f in VECTORS[:-1])}", blobs),
+        ]
+    libsql, ours = (run(engine, tmp_path / engine, [("all", ":memory:", steps)])["all"] for engine in ENGINES)
+    different = {
+        part: (step, ours[part], libsql[part])
+        for part, step in numbered(steps).items()
+        if ours[part].startswith("error") or not same(ours[part], libsql[part], step)
+    }
+    assert not different
