@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan debug symbols lint gen gen-check vendor-check bench bench-wal dist clean
+.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-wal dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,7 +33,11 @@ asan: ## Run the unit tests in a build with address and undefined-behaviour sani
 	LIBSQL_CORE_SANITIZE=1 $(VENV)-asan/bin/python -m pip install -q --force-reinstall '.[all,test]'
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    PYTHONMALLOC=malloc $(VENV)-asan/bin/pytest -p no:cacheprovider tests/unit $(ARGS)
+	    PYTHONMALLOC=malloc $(VENV)-asan/bin/pytest -p no:cacheprovider tests/unit tests/fuzz $(ARGS)
+
+fuzz: $(BIN)/python     ## Run each fuzz target over 100 000 cases; ARGS=seed for others.
+	$(BIN)/python -m pip install -q .
+	cd tests/fuzz && for target in *_fuzz.py; do ../../$(BIN)/python $$target $(ARGS) || exit 1; done
 
 debug: ## Run the unit tests in a build with SQLite's assertions.
 	$(PYTHON) -m venv $(VENV)-debug

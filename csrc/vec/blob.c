@@ -31,7 +31,7 @@ static int lscSizeError(int type, i64 n, i64 nHave, char **pzErr){
                   type, n, nHave, lscVectorSize(type, n<0 ? 0 : (u32)n));
 }
 
-/* Type, length and place of the elements, of which none is looked at: lscBlobCheck() says whether they are all there. */
+/* Type, length and place of the elements, none of which is looked at: lscBlobCheck() says whether all are there. */
 static int lscBlobDetect(LscVector *p, const u8 *a, i64 nBlob, char **pzErr){
   i64 n, m = nBlob - 1;       /* m: bytes in front of the type */
   int type = LSC_F32;

@@ -211,8 +211,8 @@ out:
   lscVectorFree(&out);
 }
 
-/* What vector_sum() and vector_avg() have seen. Infinities and NaNs are counted apart, so that those that leave a window
-** leave no trace. */
+/* What vector_sum() and vector_avg() have seen. Infinities and NaNs are counted apart, so that those that leave a
+** window leave no trace. */
 typedef struct LscSum LscSum;
 struct LscSum {
   int type;             /* of the vectors; 0 before the first */

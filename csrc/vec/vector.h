@@ -33,10 +33,11 @@ struct LscVector {
   void *pOwned;           /* where pData points to; for sqlite3_free() */
 };
 
-/* Functions that give an int: SQLITE_OK; SQLITE_NOMEM; or SQLITE_ERROR, and then *pzErr is a message for sqlite3_free().
-** *p must be zeroed before the first of them. What it then holds is the caller's to free, also after an error. */
+/* Functions that give an int: SQLITE_OK; SQLITE_NOMEM; or SQLITE_ERROR, and then *pzErr is a message for
+** sqlite3_free(). *p must be zeroed before the first of them. What it then holds is the caller's to free, also after an
+** error. */
 
-/* text.c. z has a zero behind its n bytes, and ends at the first one. The second reads an element as text. */
+/* text.c. z has a zero behind its n bytes, and ends at the first one; *pz is for sqlite3_free(). */
 static int lscVectorFromText(LscVector *p, int type, const char *z, i64 n, char **pzErr);
 static int lscVectorToText(const LscVector *p, char **pz, i64 *pn);
 

@@ -190,18 +190,18 @@ def main(seed: int = 1, count: int = 100_000) -> None:
         second = first if cases.random.random() < 0.3 else cases.blob()
         values = [(place.place(blob), len(blob), False) for place, blob in zip(places, (first, second), strict=True)]
         models = read(first), read(second)
+        text = ffi.from_buffer(cases.text() + b"\0")
         try:
             for sql in ONE:
                 check_one(engine, sql, models[0], engine.run(sql, *values))
             for sql in TWO:
                 check_two(sql, *models, engine.run(sql, *values))
-            text = ffi.from_buffer(cases.text() + b"\0")
             for bound in (values, [(text, len(text) - 1, True), values[1]], [(text, len(text) - 1, True)] * 2):
                 for sql in (*OTHERS, *ONE, *TWO):
                     value = engine.run(sql, *bound)
                     assert not isinstance(value, str) or value[1:].startswith(WORDS), (sql, value)
         except BaseException:
-            print(f"seed {seed}: {first.hex()} {second.hex()} {bytes(text)!r}", file=sys.stderr)
+            print(f"seed {seed}: {first.hex()} {second.hex()} {ffi.string(text)!r}", file=sys.stderr)
             raise
     engine.close()
 
