@@ -57,17 +57,27 @@ static void lscWiden(const LscVector *p, float *pOut){
   }
 }
 
-/* The least and the greatest element. In this form a NaN stands until the next element, and of zeros the last. */
+/* The least and the greatest element. In this form a NaN stands until the next element, and of zeros the last; of
+** float64 they are found before they are rounded, and a NaN of float32 keeps its bits. */
 static void lscRange(const float *aF, const void *aD, u32 n, float *pLo, float *pHi){
-  double lo = 0.0, hi = 0.0;
+  double lo, hi;
   u32 i;
-  for(i=0; i<n; i++){
-    double x = aD ? lscLoadF64(aD, i) : (double)aF[i];
-    lo = i && lo<x ? lo : x;
-    hi = i && hi>x ? hi : x;
+  *pLo = *pHi = n ? aF[0] : 0.0f;
+  if( aD==0 ){
+    for(i=1; i<n; i++){
+      *pLo = *pLo<aF[i] ? *pLo : aF[i];
+      *pHi = *pHi>aF[i] ? *pHi : aF[i];
+    }
+  }else if( n ){
+    lo = hi = lscLoadF64(aD, 0);
+    for(i=1; i<n; i++){
+      double x = lscLoadF64(aD, i);
+      lo = lo<x ? lo : x;
+      hi = hi>x ? hi : x;
+    }
+    *pLo = (float)lo;
+    *pHi = (float)hi;
   }
-  *pLo = (float)lo;
-  *pHi = (float)hi;
 }
 
 /* Scale, offset and bytes for n elements, from aF as float32, and the exact aD if they are float64. */
