@@ -159,6 +159,21 @@ static AVX512 void zmmFourRows(const void *const *apRow, size_t nRow, const floa
   if( nRow>3 ) _mm_mask_storeu_ps(pOut + 3*nOut, m, zmmFour(s3.a, s3.b, s3.c, s3.d));
 }
 
+/* Four rows with one query, which is loaded once for them. */
+static AVX512 void zmmFourByOne(const void *const *apRow, const float *pQuery, size_t n, float *pOut){
+  Zmm2 s0 = zmmZero(), s1 = s0, s2 = s0, s3 = s0;
+  size_t i;
+  for(i=0; i<n; i+=32){
+    Zmm2 q = zmmLoad(KERN_F32, pQuery, i, n-i);
+    s0 = zmmProduct(s0, zmmLoad(KERN_F32, apRow[0], i, n-i), q);
+    s1 = zmmProduct(s1, zmmLoad(KERN_F32, apRow[1], i, n-i), q);
+    s2 = zmmProduct(s2, zmmLoad(KERN_F32, apRow[2], i, n-i), q);
+    s3 = zmmProduct(s3, zmmLoad(KERN_F32, apRow[3], i, n-i), q);
+  }
+  _mm_storeu_ps(pOut, zmmFour(_mm512_add_ps(s0.a, s0.b), _mm512_add_ps(s1.a, s1.b), _mm512_add_ps(s2.a, s2.b),
+                              _mm512_add_ps(s3.a, s3.b)));
+}
+
 static AVX512 void zmmDotsF32(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n,
                               float *pOut){
   static void (*const axPanel[])(const ZmmPanel*) = {zmmPanel1, zmmPanel2, zmmPanel3, zmmPanel4};
@@ -166,10 +181,11 @@ static AVX512 void zmmDotsF32(const void *const *apRow, size_t nRow, const float
   size_t iChunk, iRow, iEnd, iQuery, nVec, nRows;
   ZmmPanel p;
   if( nQuery==1 ){
-    for(iRow=0; iRow<nRow; iRow++){
-      kernFetch(&apRow[iRow+1], iRow+1<nRow, 0, n);
-      pOut[iRow] = zmmDotF32(apRow[iRow], pPacked, n);
+    for(iRow=0; nRow-iRow>=4; iRow+=4){
+      if( nRow-iRow>4 ) kernFetch(&apRow[iRow+4], nRow-iRow<8 ? nRow-iRow-4 : 4, 0, n);
+      zmmFourByOne(&apRow[iRow], pPacked, n, &pOut[iRow]);
     }
+    for(; iRow<nRow; iRow++) pOut[iRow] = zmmDotF32(apRow[iRow], pPacked, n);
     return;
   }
   if( nQuery<=KERN_UNPACKED ){

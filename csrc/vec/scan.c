@@ -2,7 +2,7 @@
 ** scan.c: the exact k nearest rows of a table. Included by engine.c.
 **
 ** A column is read once and kept packed: blocks of rows with their vectors one behind the other, at SCAN_ALIGN, the
-** rowids in ascending order and, for float32, the square of each length. A packed column belongs to a connection and to
+** rowids in ascending order and, for float32, each length and its square. A packed column belongs to a connection and to
 ** one state of the database: the number of the pager and its data version, which every commit changes, its own and those
 ** of others. It is not kept while the connection has a write transaction, nor when it is larger than
 ** LscConn.nScanLimit bytes: then the rows go through one block at a time.
@@ -16,6 +16,7 @@
 #define SCAN_ALIGN 64
 #define SCAN_BLOCK_BYTES (512*1024)
 #define SCAN_THREADS 16
+#define SCAN_THREAD_BYTES (4*1024*1024)
 #define SCAN_TILE 32                /* rows that meet all queries while they are in the cache */
 
 typedef struct ScanBlock ScanBlock;
@@ -23,7 +24,8 @@ struct ScanBlock {
   ScanBlock *pNext;
   int nRow;
   i64 *aId;
-  float *aNorm;                     /* a.a for LSC_F32 */
+  float *aNorm;                     /* a.a for LSC_F32, and behind these its roots */
+  float *aRoot;
   u8 *aData;
 };
 
@@ -148,6 +150,14 @@ static float scanCos(float dot, float aa, float bb){
   return (float)(1.0 - dot / sqrt((double)(aa*bb)));
 }
 
+/*
+** The dot product that a row of length 1 needs at least for its cosine distance to enter a heap, less a margin for
+** rounding. Most rows fall short of it times their length, and are spared the division.
+*/
+static float scanLeast(float bound, float bb){
+  return (float)((1.0 - bound - 4e-6) * sqrt((double)bb));
+}
+
 /* The rows of a block to look at, as indexes into it; all without a filter. */
 static int scanSelect(const ScanJob *p, const ScanBlock *pBlock, int *aSel){
   i64 lo = 0, hi = p->nFilter;
@@ -181,18 +191,23 @@ static void scanBlockF32(const ScanJob *p, const ScanBlock *pBlock, const int *a
   int i, q;
   for(q=0; q<p->nQuery; q++){
     const void *pQuery = p->aQuery[q].pData;
-    float bb = p->aQueryNorm[q], bound = scanBound(&aHeap[q], p->k);
+    float bb = p->aQueryNorm[q], bound = scanBound(&aHeap[q], p->k), least = scanLeast(bound, bb);
     for(i=0; i<nSel; i++){
       const u8 *pRow = pBlock->aData + nStride*(size_t)aSel[i];
       float d;
       switch( p->metric ){
-        case LSC_COS: d = scanCos(pK->xDotF32(pRow, pQuery, n), pBlock->aNorm[aSel[i]], bb); break;
+        case LSC_COS:
+          d = pK->xDotF32(pRow, pQuery, n);
+          if( d<least*pBlock->aRoot[aSel[i]] ) continue;  /* goes on when anything is no number */
+          d = scanCos(d, pBlock->aNorm[aSel[i]], bb);
+          break;
         case LSC_DOT: d = -pK->xDotF32(pRow, pQuery, n); break;
         default:      d = sqrtf(pK->xL2F32(pRow, pQuery, n)); break;
       }
       if( d<=bound ){                                     /* false for NaN */
         scanPush(&aHeap[q], p->k, d, pBlock->aId[aSel[i]]);
         bound = scanBound(&aHeap[q], p->k);
+        least = scanLeast(bound, bb);
       }
     }
   }
@@ -201,7 +216,7 @@ static void scanBlockF32(const ScanJob *p, const ScanBlock *pBlock, const int *a
 /* float32, all queries at once: tiles of rows times queries by the matrix kernel. The squared distance that follows
 ** from dot products loses digits, so it only tells which rows are worth the exact one. */
 static void scanTileF32(
-  const ScanJob *p, const ScanBlock *pBlock, const int *aSel, int nSel, float *aDot, ScanHeap *aHeap
+  const ScanJob *p, const ScanBlock *pBlock, const int *aSel, int nSel, float *aDot, float *aLeast, ScanHeap *aHeap
 ){
   const LscKernels *pK = p->pKernel;
   size_t n = p->pSet->n, nStride = p->pSet->nStride;
@@ -209,22 +224,25 @@ static void scanTileF32(
   int i, q;
   for(i=0; i<nSel; i++) apRow[i] = pBlock->aData + nStride*(size_t)aSel[i];
   pK->xDotsF32(apRow, (size_t)nSel, p->aPacked, (size_t)p->nQuery, n, aDot);
-  for(q=0; q<p->nQuery; q++){
-    float bb = p->aQueryNorm[q], bound = scanBound(&aHeap[q], p->k);
-    for(i=0; i<nSel; i++){
-      float d = aDot[(size_t)i*(size_t)p->nQuery + (size_t)q], aa = pBlock->aNorm[aSel[i]];
+  for(i=0; i<nSel; i++){
+    const float *aRow = &aDot[(size_t)i*(size_t)p->nQuery];
+    float aa = pBlock->aNorm[aSel[i]], root = pBlock->aRoot[aSel[i]];
+    for(q=0; q<p->nQuery; q++){
+      float d = aRow[q], bb = p->aQueryNorm[q], bound;
+      if( p->metric==LSC_COS && d<aLeast[q]*root ) continue;        /* goes on when anything is no number */
+      bound = scanBound(&aHeap[q], p->k);
       switch( p->metric ){
         case LSC_COS: d = scanCos(d, aa, bb); break;
         case LSC_DOT: d = -d; break;
         default: {
           float error = (aa+bb) * (float)(n+64) * 1.2e-7f;
-          if( aa+bb-2*d-error > bound*bound ) continue;   /* goes on when anything is no number */
+          if( aa+bb-2*d-error > bound*bound ) continue;
           d = sqrtf(pK->xL2F32(apRow[i], p->aQuery[q].pData, n));
         }
       }
       if( d<=bound ){
         scanPush(&aHeap[q], p->k, d, pBlock->aId[aSel[i]]);
-        bound = scanBound(&aHeap[q], p->k);
+        aLeast[q] = scanLeast(scanBound(&aHeap[q], p->k), bb);
       }
     }
   }
@@ -263,11 +281,14 @@ static int scanTake(ScanJob *p){
 static void scanWork(ScanWorker *pWorker){
   ScanJob *p = pWorker->pJob;
   int *aSel = malloc(sizeof(int)*(size_t)p->pSet->nBlockRow);
-  float *aDot = p->aPacked ? malloc(sizeof(float)*SCAN_TILE*(size_t)p->nQuery) : 0;
+  float *aDot = p->aPacked ? malloc(sizeof(float)*(SCAN_TILE+1)*(size_t)p->nQuery) : 0;
+  float *aLeast = aDot ? &aDot[(size_t)SCAN_TILE*(size_t)p->nQuery] : 0;
+  int q;
   if( aSel==0 || (p->aPacked && aDot==0) ){
     pWorker->rc = SQLITE_NOMEM;
     goto out;
   }
+  for(q=0; aLeast && q<p->nQuery; q++) aLeast[q] = scanLeast(scanBound(&pWorker->aHeap[q], p->k), p->aQueryNorm[q]);
   for(;;){
     int iBlock = scanTake(p);
     ScanBlock *pBlock;
@@ -285,7 +306,8 @@ static void scanWork(ScanWorker *pWorker){
       scanBlockF32(p, pBlock, aSel, nSel, pWorker->aHeap);
     }else{
       for(i=0; i<nSel; i+=SCAN_TILE){
-        scanTileF32(p, pBlock, &aSel[i], nSel-i<SCAN_TILE ? nSel-i : SCAN_TILE, aDot, pWorker->aHeap);
+        scanTileF32(p, pBlock, &aSel[i], nSel-i<SCAN_TILE ? nSel-i : SCAN_TILE, aDot, aLeast,
+                    pWorker->aHeap);
       }
     }
   }

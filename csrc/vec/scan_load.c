@@ -55,7 +55,7 @@ static int scanError(ScanCall *p, int rc, char *zErr){
 /* An empty block behind the others, with room for nBlockRow rows. */
 static ScanBlock *scanBlockNew(ScanSet *p){
   u64 nHead = ROUND8(sizeof(ScanBlock)), nId = sizeof(i64)*(u64)p->nBlockRow;
-  u64 nNorm = p->type==LSC_F32 ? ROUND8(sizeof(float)*(u64)p->nBlockRow) : 0;
+  u64 nNorm = p->type==LSC_F32 ? 2*ROUND8(sizeof(float)*(u64)p->nBlockRow) : 0;
   u64 nByte = nHead + nId + nNorm + SCAN_ALIGN + (u64)p->nStride*(u64)p->nBlockRow;
   u8 *a = sqlite3_malloc64(nByte);
   ScanBlock *pBlock = (ScanBlock*)a;
@@ -63,6 +63,7 @@ static ScanBlock *scanBlockNew(ScanSet *p){
   memset(pBlock, 0, sizeof(*pBlock));
   pBlock->aId = (i64*)(a + nHead);
   pBlock->aNorm = (float*)(a + nHead + nId);
+  pBlock->aRoot = (float*)(a + nHead + nId + nNorm/2);
   a += nHead + nId + nNorm;
   pBlock->aData = a + (SCAN_ALIGN - (uptr)a % SCAN_ALIGN) % SCAN_ALIGN;
   if( p->pLast ) p->pLast->pNext = pBlock; else p->pFirst = pBlock;
@@ -114,7 +115,11 @@ static int scanAddRow(ScanCall *pCall, ScanSet *p, i64 id, sqlite3_value *pValue
   pData = pBlock->aData + p->nStride*(size_t)pBlock->nRow;
   memcpy(pData, row.pData, nData);
   memset(pData+nData, 0, p->nStride-nData);
-  if( p->type==LSC_F32 ) pBlock->aNorm[pBlock->nRow] = lsc_kernels()->xDotF32(pData, pData, p->n);
+  if( p->type==LSC_F32 ){
+    float aa = lsc_kernels()->xDotF32(pData, pData, p->n);
+    pBlock->aNorm[pBlock->nRow] = aa;
+    pBlock->aRoot[pBlock->nRow] = sqrtf(aa);
+  }
   pBlock->aId[pBlock->nRow++] = id;
 out:
   lscVectorFree(&row);
@@ -259,7 +264,7 @@ static int scanQueries(ScanCall *pCall, ScanJob *pJob, const LscVector *aGiven){
       pJob->aQueryNorm[i] = pJob->pKernel->xDotF32(pJob->aQuery[i].pData, pJob->aQuery[i].pData, pSet->n);
     }
   }
-  if( rc==SQLITE_OK && pSet->type==LSC_F32 && pJob->nQuery>=4 ){
+  if( rc==SQLITE_OK && pSet->type==LSC_F32 && (pJob->nQuery>=4 || pJob->metric!=LSC_L2) ){
     /* The queries lie one behind the other in a buffer of their own while they are packed. */
     float *a = sqlite3_malloc64(sizeof(float)*(u64)pSet->n*(u64)pJob->nQuery + 1);
     pJob->aPacked = sqlite3_malloc64(lsc_packed_size((size_t)pJob->nQuery, pSet->n) + 1);
@@ -277,12 +282,15 @@ static int scanQueries(ScanCall *pCall, ScanJob *pJob, const LscVector *aGiven){
 /* Runs the job over the blocks that are in memory. */
 static int scanRun(ScanJob *pJob, ScanWorker *aWorker, int nWorker){
   ScanBlock *pBlock;
-  int i, rc = SQLITE_OK;
+  int i, nThread, rc = SQLITE_OK;
   pJob->apBlock = sqlite3_malloc64(sizeof(ScanBlock*)*(u64)pJob->pSet->nBlock + 1);
   if( pJob->apBlock==0 ) return SQLITE_NOMEM_BKPT;
   for(pBlock=pJob->pSet->pFirst, i=0; pBlock; pBlock=pBlock->pNext) pJob->apBlock[i++] = pBlock;
   pJob->nBlock = i;
   pJob->iNext = 0;
+  /* A thread is worth its start, some 50 us, for so many bytes. */
+  nThread = (int)(pJob->pSet->nByte*(u64)(pJob->nQuery<64 ? pJob->nQuery : 64)/SCAN_THREAD_BYTES) + 1;
+  if( nWorker>nThread ) nWorker = nThread;
   if( nWorker>i ) nWorker = i>0 ? i : 1;
   scanRunAll(aWorker, nWorker);
   for(i=0; i<nWorker; i++) if( aWorker[i].rc!=SQLITE_OK ) rc = aWorker[i].rc;
@@ -365,6 +373,33 @@ static int scanThrough(ScanCall *pCall, ScanRoom *p, sqlite3_stmt *pStmt, const 
   return rc;
 }
 
+/* Searches the set that is kept for the column, if there is one of the database's present state. SQLITE_NOTFOUND if not,
+** or if compiling a statement may find something else: another schema, an authorizer. */
+static int scanShort(ScanCall *pCall, ScanRoom *p, Table *pTab, int iCol, int iDb, const LscVector *aQuery){
+  sqlite3 *db = pCall->db;
+  Btree *pBt = db->aDb[iDb].pBt;
+  int rc = SQLITE_NOTFOUND, opened = 0, cookie = 0;
+  ScanSet *pSet;
+  if( db->xAuth || db->pLsc==0 || db->pLsc->pScanSets==0 ) return rc;
+  sqlite3BtreeEnter(pBt);
+  if( sqlite3BtreeTxnState(pBt)==SQLITE_TXN_NONE ){
+    opened = sqlite3BtreeBeginTrans(pBt, 0, &cookie)==SQLITE_OK && cookie==pTab->pSchema->schema_cookie;
+    if( !opened && sqlite3BtreeTxnState(pBt)!=SQLITE_TXN_NONE ) (void)sqlite3BtreeCommit(pBt);
+  }
+  if( opened ){
+    Pager *pPager = sqlite3BtreePager(pBt);
+    pSet = scanKept(db->pLsc, pPager->iLscPager, sqlite3PagerDataVersion(pPager), pTab->tnum, iCol);
+    if( pSet ){
+      p->job.pSet = pSet;
+      rc = pSet->type ? scanQueries(pCall, &p->job, aQuery) : SQLITE_OK;
+      if( rc==SQLITE_OK && pSet->type ) rc = scanRun(&p->job, p->aWorker, p->nWorker);
+    }
+    (void)sqlite3BtreeCommit(pBt);
+  }
+  sqlite3BtreeLeave(pBt);
+  return rc;
+}
+
 /*
 ** Finds the k nearest rows for each query, nearest first; aOut[i].a is the caller's then: sqlite3_free(). zWhere is NULL
 ** or a condition on the table's columns. The connection's mutex is held.
@@ -381,7 +416,8 @@ static int scanSearch(
   int iCol, iDb, q, i;
   int rc = scanRoomInit(&room, db, metric, nQuery, k);
   if( rc==SQLITE_OK ) rc = scanLocate(pCall, &pTab, &iCol, &iDb);
-  if( rc==SQLITE_OK ){
+  if( rc==SQLITE_OK ) rc = zWhere ? SQLITE_NOTFOUND : scanShort(pCall, &room, pTab, iCol, iDb, aQuery);
+  if( rc==SQLITE_NOTFOUND ){
     /* Rows come by ascending rowid. From its first row on, this statement holds the read transaction. */
     const char *zSchema = db->aDb[iDb].zDbSName;
     Pgno tnum = pTab->tnum;

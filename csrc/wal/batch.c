@@ -62,7 +62,7 @@ int lsc_wal_read(sqlite3 *db, unsigned iFirst, int n, unsigned char *const *apOu
 }
 
 /* A database that has no page yet takes the page size of the frames. */
-static int lscAdoptPageSize(sqlite3 *db, Btree *p, int szPage){
+static int lscAdoptPageSize(Btree *p, int szPage){
   Pager *pPager = sqlite3BtreePager(p);
   int rc, bOpened;
   Pgno nPage;
@@ -93,7 +93,7 @@ int lsc_wal_insert(
     rc = SQLITE_CORRUPT_BKPT;
     goto out;
   }
-  if( p->pBt->inTransaction==TRANS_NONE ) rc = lscAdoptPageSize(db, p, nFrame-LSC_FRAME_HEADER);
+  if( p->pBt->inTransaction==TRANS_NONE ) rc = lscAdoptPageSize(p, nFrame-LSC_FRAME_HEADER);
   if( rc==SQLITE_OK ) rc = lscInsertBegin(db, p, &zMsg);
   bBegun = rc==SQLITE_OK;
   if( rc==SQLITE_OK ) rc = lscFrameCount(lscMainWal(p), 1, &nBefore);
