@@ -46,3 +46,4 @@
 #include "vec/scan_load.c"
 #include "vec/scan_table.c"
 #include "vec/more.c"
+#include "vec/numbers.c"

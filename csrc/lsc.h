@@ -110,6 +110,17 @@ int lsc_vector_search(
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 
+/* Vectors (vec/numbers.c); a type is one of LSC_F32 ... of vec/vector.h, "numbers" are packed float32, float64 or
+** float16. The bytes of a blob of n elements, at most LSC_MAX_DIMS; blobs of n_row rows of n numbers, one behind the
+** other. */
+sqlite3_int64 lsc_vector_size(int type, int n);
+int lsc_vector_encode(const void *numbers, int number, sqlite3_int64 n_row, int n, int type, void *out);
+
+/* Type and length of a vector, which is a blob or a text with a NUL behind it. If number is not 0, *out becomes its
+** elements as numbers of that type, for sqlite3_free(). */
+int lsc_vector_decode(const void *z, sqlite3_int64 n, int is_text, int *type, int *dims, int number, void **out,
+                      lsc_error *error);
+
 /* Finalize and free what s owns; unlinks it. Safe to repeat. */
 void lsc_finalize(lsc_stmt *s);
 

@@ -3,7 +3,8 @@
 # cython: autotestdict=False
 """The engine and the DB-API over it. Import `libsql_core` instead."""
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FULL_RO, PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_IsContiguous, PyBuffer_ToContiguous
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.datetime cimport datetime_new, import_datetime
@@ -32,6 +33,7 @@ include "_pyx/errors.pyx"
 include "_pyx/adapt.pyx"
 include "_pyx/columns.pyx"
 include "_pyx/statement.pyx"
+include "_pyx/vector.pyx"
 include "_pyx/bind.pyx"
 include "_pyx/fetch.pyx"
 include "_pyx/transaction.pyx"

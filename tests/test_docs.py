@@ -43,6 +43,16 @@ def test_quickstart() -> None:
     assert out.splitlines()[1:] == ["A Fire Upon the Deep (VV): 613 pages", "Middlemarch (GE): 880 pages"]
 
 
+def test_semantic_search() -> None:
+    out = run("-W", "error", "semantic_search.py", folder=ROOT / "examples").splitlines()
+    assert [line[8:] for line in out[1:-1:3]] == [
+        "To bake bread without yeast, feed a starter of flour and water for a week",
+        "Trains in the mountains run every hour, buses wait for them at the platform",
+        "Oil the hinges of the gate before the winter",
+    ]
+    assert out[-1].startswith("To bake bread")
+
+
 def test_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))

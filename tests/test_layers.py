@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "_legacy": {"_engine"},
     "dbapi2": {"_constants", "_engine", "_legacy"},
     "wal": {"_constants", "_engine"},
+    "vector": {"_engine"},
     "api": {"_version", "_include", "_install", "_legacy", "dump", "dbapi2"},
     "__main__": {"api"},
 }

@@ -1,7 +1,8 @@
 # Parameters: from Python objects to the cells that lsc_bind() takes.
 #
 # A cell borrows the bytes of the object it was made from, so every object behind a cell is kept in Statement.bound
-# until lsc_release(). Values that may change (bytearray, memoryview) are copied into bytes first.
+# until lsc_release(). Values that may change (bytearray, memoryview) are copied into bytes first. A numpy array becomes
+# a vector; any other buffer is stored as its bytes.
 
 cdef inline int fill_cell(lsc_cell *cell, object value) except -1:
     """Describe a value in its cell. 1: done; 0: not a type that SQLite stores."""
@@ -61,7 +62,7 @@ cdef object fill_any(lsc_cell *cell, object value):
         cell.n = <int>n
         return value
     if PyObject_CheckBuffer(value):
-        value = copy_buffer(value)
+        value = encode_numbers(value, 0, 1) if is_ndarray(value) else copy_buffer(value)
         fill_cell(cell, value)
         return value
     return None

@@ -188,6 +188,10 @@ cdef extern from "lsc.h" nogil:
         const void *queries, int is_double, int n_query, int dims, int k, sqlite3_int64 *ids, float *distances, int *found,
         lsc_error *error)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
+    sqlite3_int64 lsc_vector_size(int type, int n)
+    int lsc_vector_encode(const void *numbers, int number, sqlite3_int64 n_row, int n, int type, void *out)
+    int lsc_vector_decode(const void *z, sqlite3_int64 n, int is_text, int *type, int *dims, int number, void **out,
+                          lsc_error *error)
     void lsc_finalize(lsc_stmt *s)
     int lsc_autocommit(sqlite3 *db)
     int lsc_n_prepare(const lsc_stmt *s)

@@ -2,6 +2,7 @@
 # wanted.
 cdef extern from "Python.h":
     int PY_VERSION_HEX
+    Py_ssize_t PY_SSIZE_T_MAX
     PyObject *PyTuple_GET_ITEM(object row, Py_ssize_t i)
     Py_ssize_t PyTuple_GET_SIZE(object row)
     object PyList_AsTuple(object items)

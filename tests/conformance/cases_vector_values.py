@@ -11,6 +11,10 @@ def same(text: str) -> str:
     return f"hex(substr({text}, 1, {n})) || hex(substr({text}, {(n + 3) // 4 * 4 + 1}))"
 
 
+def float32(exponent: int, mantissa: int) -> str:
+    return (exponent + 127 << 23 | mantissa).to_bytes(4, "little").hex()
+
+
 BLOBS = {
     f"blob: {blob}": [
         f"select hex(vector(x'{blob}'))",
@@ -111,14 +115,13 @@ SPECIAL = {
 # Values around the halves of a float16, so that each way of rounding shows.
 HALVES = {
     f"halves: exponent {exponent}": [
-        f"select hex(vector16(x'{''.join(bits(exponent, mantissa) for mantissa in mantissas)}'))"
+        f"select hex(vector16(x'{''.join(float32(exponent, mantissa) for mantissa in mantissas)}'))"
         for mantissas in (
             (0x000000, 0x000FFF, 0x001000, 0x001001, 0x002FFF, 0x003000, 0x003001, 0x7FFFFF),
             (0x400000, 0x401000, 0x403000, 0x5FFFFF, 0x600000, 0x600001, 0x7FEFFF, 0x7FF000),
             (0x007FFF, 0x008000, 0x008001, 0x017FFF, 0x018000, 0x018001, 0x3FFFFF, 0x7FFFFE),
         )
     ]
-    for bits in (lambda exponent, mantissa: ((exponent + 127 << 23 | mantissa).to_bytes(4, "little")).hex(),)
     for exponent in (-127, -27, -26, -25, -24, -23, -20, -16, -15, -14, -13, 0, 14, 15, 16, 128)
 }
 

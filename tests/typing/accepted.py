@@ -1,14 +1,17 @@
 """Code that must type-check, with the types that its author expects. Not run."""
 
 import datetime
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import libsql_core as sqlite3
-from libsql_core import SQLITE_BUSY, Connection, Cursor, Row, dbapi2, get_include
+from libsql_core import SQLITE_BUSY, Connection, Cursor, Row, dbapi2, get_include, vector
 from libsql_core.dbapi2 import Binary, TimestampFromTicks
 
 
@@ -186,3 +189,23 @@ def module() -> None:
     assert_type(Binary(b""), memoryview)
     assert_type(get_include(), str)
     assert_type(sqlite3.install_as_sqlite3(), None)
+
+
+def vectors(con: Connection, matrix: NDArray[np.float32], row: NDArray[np.float64]) -> None:
+    assert_type(con.execute("SELECT ?", (row,)), Cursor)
+    assert_type(vector.from_array(row), bytes)
+    assert_type(vector.from_array([1, 2.5], "float8"), bytes)
+    assert_type(vector.from_array(array("d", [1.5]), type="float16"), bytes)
+    assert_type(vector.to_array(b""), NDArray[Any])
+    assert_type(vector.to_array("[1]", "float64"), NDArray[Any])
+    assert_type(vector.to_list(memoryview(b"")), list[float])
+    assert_type(vector.dims(b""), int)
+    kind: vector.VectorType = vector.type_of(b"")
+    assert_type(vector.insert_many(con, "t", [1, 2], [[1.0], array("f", [2])], "v", kind), int)
+    assert_type(vector.insert_many(con, "t", np.arange(2), matrix, schema="temp"), int)
+    assert_type(vector.search(con, "t", "v", matrix, 10), tuple[NDArray[np.int64], NDArray[np.float32]])
+    assert_type(vector.search(con, "t", "v", [1, 2.5], 10, "l2"), tuple[list[int], list[float]])
+    assert_type(vector.search(con, "t", "v", [[1], [2.5]], 10, where="a"), tuple[list[list[int]], list[list[float]]])
+    vector.register()
+    vector.register_converters()
+    vector.register_converters(vector.to_list)

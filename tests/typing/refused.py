@@ -1,7 +1,7 @@
 """Mistakes that a type checker must find: each `type: ignore` that ignores nothing is an error. Not run."""
 
 import libsql_core as sqlite3
-from libsql_core import Blob, Connection, Cursor, Row
+from libsql_core import Blob, Connection, Cursor, Row, vector
 
 
 class NoInverse:
@@ -64,6 +64,16 @@ def values(row: Row, blob: Blob) -> None:
     blob[0] = b"x"  # type: ignore[call-overload]
     list(blob)  # type: ignore[call-overload]
     blob.write("text")  # type: ignore[arg-type]
+
+
+def vectors(con: Connection) -> None:
+    vector.from_array(["1"])  # type: ignore[list-item]
+    vector.from_array([1], "f32")  # type: ignore[arg-type]
+    vector.to_list([1.0])  # type: ignore[arg-type]
+    vector.insert_many(con, "t", ["a"], [[1.0]])  # type: ignore[list-item]
+    vector.insert_many(con, "t", [1], [1.0])  # type: ignore[list-item]
+    vector.search(con, "t", "v", [1.0], 3, "cosine")  # type: ignore[call-overload]
+    vector.search(con, "t", "v", "[1]", 3)  # type: ignore[arg-type]
 
 
 class Sub(Blob):  # type: ignore[misc]
