@@ -149,7 +149,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
     rounds = 5 if options.quick else options.rounds
-    peers = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("libsql", "sqlite-vec", "usearch", "numpy"))
+    names = ("libsql", "sqlite-vec", "usearch", "numpy")
+    peers = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     print(f"libsql_core {libsql_core.__version__}, SQLite {libsql_core.sqlite_version}; {peers}")
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {sys.platform}")
     for n, dims in SIZES[: 2 if options.quick else 3]:

@@ -1,7 +1,7 @@
 # The exact nearest rows, for libsql_core.vector.
 
-def vector_search(Connection con not None, schema, table, column, where, int metric, queries, bint is_double, int n_query,
-                  int dims, int k, ids, distances):
+def vector_search(Connection con not None, schema, table, column, where, int metric, queries, bint is_double,
+                  int n_query, int dims, int k, ids, distances):
     """Fill the buffers ids (int64) and distances (float32), k entries for each query; what stays is left alone.
 
     queries is a buffer of n_query rows of dims numbers, float64 if is_double, else float32.
