@@ -433,7 +433,6 @@ static void testLog(const char *zFolder){
   REQUIRE( sameFiles(azFile[0], azFile[1]) );
 }
 
-int main(int argc, char **argv){
 /* Vector functions, and each of their allocations failing in turn; a constant text is read once a statement. */
 static void testVectors(void){
   static const char *zSql =
@@ -459,7 +458,7 @@ static void testVectors(void){
   REQUIRE( i>50 );
 }
 
-int main(void){
+int main(int argc, char **argv){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
   mem = realMem;
