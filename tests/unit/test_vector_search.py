@@ -226,7 +226,7 @@ def test_search_sees_what_a_query_would_see(file: Any) -> None:
 
 
 def test_search_does_not_mind_the_settings_of_the_connection(three: libsql_core.Connection) -> None:
-    three.row_factory = libsql_core.Row
+    three.row_factory = lambda cursor, row: None
     three.text_factory = bytes
     assert vector.search(three, "doc", "v", [1, 0, 0], 1, "l2") == ([1], [0])
     assert vector.insert_many(three, "doc", [7], [[7, 0, 0]]) == 1
