@@ -420,10 +420,14 @@ static int scanSearch(
   if( rc==SQLITE_NOTFOUND ){
     /* Rows come by ascending rowid. From its first row on, this statement holds the read transaction. */
     const char *zSchema = db->aDb[iDb].zDbSName;
-    Pgno tnum = pTab->tnum;
     rc = scanPrepare(pCall, &pStmt, "the column", sqlite3_mprintf("SELECT %s, \"%w\" FROM \"%w\".\"%w\" NOT INDEXED",
         scanRowid(pTab), pTab->aCol[iCol].zCnName, zSchema, pTab->zName));
     if( rc==SQLITE_OK ) rc = sqlite3_step(pStmt);
+    if( rc==SQLITE_ROW ){
+      /* The statement may have found another schema and have it read anew. From here on it stays. */
+      int rc2 = scanLocate(pCall, &pTab, &iCol, &iDb);
+      if( rc2!=SQLITE_OK ) rc = rc2;
+    }
     if( rc==SQLITE_ROW ){
       Btree *pBt = db->aDb[iDb].pBt;
       Pager *pPager = sqlite3BtreePager(pBt);
@@ -435,7 +439,7 @@ static int scanSearch(
         room.job.aFilter = room.aFilter ? room.aFilter : &none;
       }
       if( rc==SQLITE_OK && keep ){
-        pSet = scanKept(db->pLsc, pPager->iLscPager, sqlite3PagerDataVersion(pPager), tnum, iCol);
+        pSet = scanKept(db->pLsc, pPager->iLscPager, sqlite3PagerDataVersion(pPager), pTab->tnum, iCol);
       }
       if( rc==SQLITE_OK && pSet ){
         room.job.pSet = pSet;
@@ -448,7 +452,7 @@ static int scanSearch(
         }else{
           pSet->iPager = pPager->iLscPager;
           pSet->iVersion = sqlite3PagerDataVersion(pPager);
-          pSet->tnum = tnum;
+          pSet->tnum = pTab->tnum;
           pSet->iCol = iCol;
           rc = scanThrough(pCall, &room, pStmt, aQuery, pSet, keep);
         }

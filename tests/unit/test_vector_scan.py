@@ -101,3 +101,16 @@ def test_vectors_of_two_lengths(con: libsql_core.Connection) -> None:
     con.execute("INSERT INTO t VALUES(9000, vector('[1,2]'), 0)")
     with pytest.raises(libsql_core.OperationalError, match="row 9000 of t has 2 elements of type 1"):
         scan(con, "cos", 3)
+
+
+def test_another_connection_makes_the_tables_anew(con: libsql_core.Connection, tmp_path: Path) -> None:
+    assert len(scan(con, "l2", 3, "tag = 1")) == 3
+    other = libsql_core.connect(tmp_path / "v.db", isolation_level=None)
+    other.execute("DROP TABLE t")
+    for name, number in (("u", 1), ("t", 2)):  # u has the pages that were t's
+        other.execute(f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, v, tag)")
+        other.execute(f"INSERT INTO {name} VALUES({number}, vector('[1]'), 1)")
+    other.close()
+    found = "SELECT id FROM vector_scan(?, 'v', '[1]', 1, 'tag = 1')"
+    assert con.execute(found, ("t",)).fetchall() == [(2,)]
+    assert con.execute(found, ("u",)).fetchall() == [(1,)]
