@@ -23,6 +23,7 @@
 #include "core/memory.c"
 #include "core/pragma.c"
 #include "core/process.c"
+#include "core/read_ahead.c"
 #include "core/row.c"
 #include "wal/batch.c"
 #include "core/stmt.c"

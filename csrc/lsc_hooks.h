@@ -38,6 +38,18 @@ struct LscStmt {
   int inStep;                               /* sqlite3_step() is under way */
 };
 
+/* Pager.lscAhead, all zero at first: core/read_ahead.c. */
+typedef struct LscReadAhead LscReadAhead;
+struct LscReadAhead {
+  u8 *a;                                    /* owned; NULL until it is needed */
+  Pgno first;                               /* the first page in it */
+  u32 n;                                    /* how many it holds */
+  u32 iVersion;                             /* Pager.iDataVersion when they were read */
+  Pgno next;                                /* the one behind the last that was asked for */
+  u32 nRun;                                 /* pages in order until then */
+};
+static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset);
+
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
 static int lsc_conn_new(sqlite3 *db);
 static void lsc_conn_free(sqlite3 *db);

@@ -262,5 +262,6 @@ static int lsc_pager_opened(sqlite3 *db, Pager *pPager){
 }
 
 static void lsc_pager_closed(Pager *pPager){
+  sqlite3_free(pPager->lscAhead.a);
   lscManagerUnref(pPager->pLscManager);
 }
