@@ -22,6 +22,7 @@
 #include "core/conn.c"
 #include "core/memory.c"
 #include "core/pragma.c"
+#include "core/pool.c"
 #include "core/process.c"
 #include "core/read_ahead.c"
 #include "core/row.c"

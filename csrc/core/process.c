@@ -7,9 +7,11 @@
 #if defined(_WIN32)
 static int lscForkCount = 0;
 #else
-#include <pthread.h>
 static volatile int lscForkCount = 0;
-static void lscForked(void){ lscForkCount++; }
+static void lscForked(void){
+  lscForkCount++;
+  lscPoolForked();
+}
 #endif
 
 int lsc_fork_count(void){ return lscForkCount; }

@@ -463,10 +463,16 @@ static AVX2 void avx2DotsF32(const void *const *apRow, size_t nRow, const float 
   }
 }
 
+static AVX2 void avx2DotRowsF32(const void *pRow, size_t nStride, size_t nRow, const float *pQuery, size_t n, float *pOut){
+  size_t i;
+  for(i=0; i<nRow; i++) pOut[i] = avx2DotF32((const char*)pRow + i*nStride, pQuery, n);
+}
+
 static const LscKernels kernAvx2 = {
   "avx2",
   avx2CosF32, avx2DotF32, avx2L2F32, avx2CosF64, avx2DotF64, avx2L2F64,
   avx2CosF16, avx2DotF16, avx2L2F16, avx2CosFB16, avx2DotFB16, avx2L2FB16,
   avx2SumsU8, avx2Hamming, avx2WidenF16, avx2WidenFB16, kernPackSingle, avx2DotsF32,
+  avx2DotRowsF32,
 };
 #endif

@@ -292,9 +292,15 @@ static void kernPackSingle(const float *pQuery, size_t nQuery, size_t n, float *
 }
 #endif
 
+static void portDotRowsF32(const void *pRow, size_t nStride, size_t nRow, const float *pQuery, size_t n, float *pOut){
+  size_t i;
+  for(i=0; i<nRow; i++) pOut[i] = portDotF32((const char*)pRow + i*nStride, pQuery, n);
+}
+
 static const LscKernels kernPortable = {
   "portable",
   portCosF32, portDotF32, portL2F32, portCosF64, portDotF64, portL2F64,
   portCosF16, portDotF16, portL2F16, portCosFB16, portDotFB16, portL2FB16,
   portSumsU8, portHamming, portWidenF16, portWidenFB16, portPackQueries, portDotsF32,
+  portDotRowsF32,
 };

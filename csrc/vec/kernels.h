@@ -43,6 +43,8 @@ typedef struct LscKernels {
   ** first packed into lsc_packed_size() bytes, for the xDotsF32 of the same table alone. */
   void (*xPackQueries)(const float *pQuery, size_t nQuery, size_t n, float *pPacked);
   void (*xDotsF32)(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n, float *pOut);
+  /* Dot products of one query with rows that lie nStride bytes apart. */
+  void (*xDotRowsF32)(const void *pRow, size_t nStride, size_t nRow, const float *pQuery, size_t n, float *pOut);
 } LscKernels;
 
 /* The best table that this processor can run, or the one that LIBSQL_CORE_SIMD names if it can; read once. */

@@ -15,8 +15,9 @@
 */
 #define SCAN_ALIGN 64
 #define SCAN_BLOCK_BYTES (512*1024)
-#define SCAN_THREADS 16
-#define SCAN_THREAD_BYTES (4*1024*1024)
+#define SCAN_THREADS (POOL_THREADS+1)
+#define SCAN_THREAD_BYTES (1024*1024)
+#define SCAN_QUERIES 16             /* that are told apart at once */
 #define SCAN_TILE 32                /* rows that meet all queries while they are in the cache */
 
 typedef struct ScanBlock ScanBlock;
@@ -184,6 +185,40 @@ static int scanSelect(const ScanJob *p, const ScanBlock *pBlock, int *aSel){
   return n;
 }
 
+/* float32 and a dot product, one query at a time, all rows of a block: most are told from their dot product alone. */
+static void scanBlockDots(const ScanJob *p, const ScanBlock *pBlock, ScanHeap *aHeap){
+  size_t n = p->pSet->n, nStride = p->pSet->nStride;
+  int cos = p->metric==LSC_COS;
+  float aDot[SCAN_TILE];
+  int iRow, i, q;
+  for(q=0; q<p->nQuery; q++){
+    float bb = p->aQueryNorm[q], bound = scanBound(&aHeap[q], p->k), least = scanLeast(bound, bb);
+    for(iRow=0; iRow<pBlock->nRow; iRow+=SCAN_TILE){
+      int nRow = pBlock->nRow-iRow<SCAN_TILE ? pBlock->nRow-iRow : SCAN_TILE, nNear = 0;
+      const float *aRoot = &pBlock->aRoot[iRow];
+      p->pKernel->xDotRowsF32(pBlock->aData + nStride*(size_t)iRow, nStride, (size_t)nRow, p->aQuery[q].pData, n, aDot);
+      /* Those that are no number count as near. */
+      if( nRow==SCAN_TILE && cos ){
+        for(i=0; i<SCAN_TILE; i++) nNear += !(aDot[i]<least*aRoot[i]);
+      }else if( nRow==SCAN_TILE ){
+        for(i=0; i<SCAN_TILE; i++) nNear += !(-aDot[i]>bound);
+      }else{
+        nNear = nRow;
+      }
+      for(i=0; nNear>0 && i<nRow; i++){
+        float d = aDot[i];
+        if( cos && d<least*aRoot[i] ) continue;
+        d = cos ? scanCos(d, pBlock->aNorm[iRow+i], bb) : -d;
+        if( d<=bound ){                                   /* false for NaN */
+          scanPush(&aHeap[q], p->k, d, pBlock->aId[iRow+i]);
+          bound = scanBound(&aHeap[q], p->k);
+          least = scanLeast(bound, bb);
+        }
+      }
+    }
+  }
+}
+
 /* float32, one query at a time. */
 static void scanBlockF32(const ScanJob *p, const ScanBlock *pBlock, const int *aSel, int nSel, ScanHeap *aHeap){
   const LscKernels *pK = p->pKernel;
@@ -213,6 +248,13 @@ static void scanBlockF32(const ScanJob *p, const ScanBlock *pBlock, const int *a
   }
 }
 
+/* Whether any of SCAN_QUERIES dot products is large enough, or no number. */
+static int scanAnyNear(const float *aDot, const float *aLeast, float root){
+  int i, n = 0;
+  for(i=0; i<SCAN_QUERIES; i++) n += !(aDot[i]<aLeast[i]*root);
+  return n;
+}
+
 /* float32, all queries at once: tiles of rows times queries by the matrix kernel. The squared distance that follows
 ** from dot products loses digits, so it only tells which rows are worth the exact one. */
 static void scanTileF32(
@@ -228,7 +270,12 @@ static void scanTileF32(
     const float *aRow = &aDot[(size_t)i*(size_t)p->nQuery];
     float aa = pBlock->aNorm[aSel[i]], root = pBlock->aRoot[aSel[i]];
     for(q=0; q<p->nQuery; q++){
-      float d = aRow[q], bb = p->aQueryNorm[q], bound;
+      float d, bb, bound;
+      while( p->metric==LSC_COS && q%SCAN_QUERIES==0 && p->nQuery-q>=SCAN_QUERIES
+          && !scanAnyNear(&aRow[q], &aLeast[q], root) ) q += SCAN_QUERIES;
+      if( q==p->nQuery ) break;
+      d = aRow[q];
+      bb = p->aQueryNorm[q];
       if( p->metric==LSC_COS && d<aLeast[q]*root ) continue;        /* goes on when anything is no number */
       bound = scanBound(&aHeap[q], p->k);
       switch( p->metric ){
@@ -278,7 +325,8 @@ static int scanTake(ScanJob *p){
 #endif
 }
 
-static void scanWork(ScanWorker *pWorker){
+static void scanWork(void *pArg){
+  ScanWorker *pWorker = pArg;
   ScanJob *p = pWorker->pJob;
   int *aSel = malloc(sizeof(int)*(size_t)p->pSet->nBlockRow);
   float *aDot = p->aPacked ? malloc(sizeof(float)*(SCAN_TILE+1)*(size_t)p->nQuery) : 0;
@@ -299,6 +347,10 @@ static void scanWork(ScanWorker *pWorker){
       break;
     }
     pBlock = p->apBlock[iBlock];
+    if( p->aFilter==0 && p->aPacked==0 && p->pSet->type==LSC_F32 && (p->metric==LSC_COS || p->metric==LSC_DOT) ){
+      scanBlockDots(p, pBlock, pWorker->aHeap);
+      continue;
+    }
     nSel = scanSelect(p, pBlock, aSel);
     if( p->pSet->type!=LSC_F32 || p->metric==LSC_HAMMING ){
       scanBlockAny(p, pBlock, aSel, nSel, pWorker->aHeap);
@@ -315,30 +367,3 @@ out:
   free(aSel);
   free(aDot);
 }
-
-#if !defined(_WIN32)
-static void *scanThread(void *pArg){
-  scanWork(pArg);
-  return 0;
-}
-
-/* Runs the workers, the first in this thread. One whose thread cannot be made leaves its blocks to the others. */
-static void scanRunAll(ScanWorker *aWorker, int n){
-  pthread_t aThread[SCAN_THREADS];
-  int nStarted = 0, i;
-  for(i=1; i<n; i++){
-    if( pthread_create(&aThread[nStarted], 0, scanThread, &aWorker[i])!=0 ) break;
-    nStarted++;
-  }
-  scanWork(&aWorker[0]);
-  for(i=0; i<nStarted; i++) pthread_join(aThread[i], 0);
-}
-
-static int scanThreads(void){
-  long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n<1 ? 1 : n>SCAN_THREADS ? SCAN_THREADS : (int)n;
-}
-#else
-static void scanRunAll(ScanWorker *aWorker, int n){ (void)n; scanWork(&aWorker[0]); }
-static int scanThreads(void){ return 1; }
-#endif

@@ -264,7 +264,7 @@ static int scanQueries(ScanCall *pCall, ScanJob *pJob, const LscVector *aGiven){
       pJob->aQueryNorm[i] = pJob->pKernel->xDotF32(pJob->aQuery[i].pData, pJob->aQuery[i].pData, pSet->n);
     }
   }
-  if( rc==SQLITE_OK && pSet->type==LSC_F32 && (pJob->nQuery>=4 || pJob->metric!=LSC_L2) ){
+  if( rc==SQLITE_OK && pSet->type==LSC_F32 && pJob->nQuery>=(pJob->metric==LSC_L2 ? 4 : 2) ){
     /* The queries lie one behind the other in a buffer of their own while they are packed. */
     float *a = sqlite3_malloc64(sizeof(float)*(u64)pSet->n*(u64)pJob->nQuery + 1);
     pJob->aPacked = sqlite3_malloc64(lsc_packed_size((size_t)pJob->nQuery, pSet->n) + 1);
@@ -288,11 +288,11 @@ static int scanRun(ScanJob *pJob, ScanWorker *aWorker, int nWorker){
   for(pBlock=pJob->pSet->pFirst, i=0; pBlock; pBlock=pBlock->pNext) pJob->apBlock[i++] = pBlock;
   pJob->nBlock = i;
   pJob->iNext = 0;
-  /* A thread is worth its start, some 50 us, for so many bytes. */
+  /* A thread is worth its waking, some 10 us, for so many bytes. */
   nThread = (int)(pJob->pSet->nByte*(u64)(pJob->nQuery<64 ? pJob->nQuery : 64)/SCAN_THREAD_BYTES) + 1;
   if( nWorker>nThread ) nWorker = nThread;
   if( nWorker>i ) nWorker = i>0 ? i : 1;
-  scanRunAll(aWorker, nWorker);
+  lscPoolRun(scanWork, aWorker, sizeof(ScanWorker), nWorker);
   for(i=0; i<nWorker; i++) if( aWorker[i].rc!=SQLITE_OK ) rc = aWorker[i].rc;
   sqlite3_free(pJob->apBlock);
   pJob->apBlock = 0;
@@ -312,7 +312,7 @@ static int scanRoomInit(ScanRoom *p, sqlite3 *db, int metric, int nQuery, int k)
   u64 nHeap;
   int i;
   memset(p, 0, sizeof(*p));
-  p->nWorker = scanThreads();
+  p->nWorker = lscPoolSize();
   nHeap = (u64)p->nWorker*(u64)nQuery;
   p->job.db = db;
   p->job.pKernel = lsc_kernels();

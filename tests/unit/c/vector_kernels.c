@@ -369,6 +369,30 @@ static void checkDots(size_t nRow, size_t nQuery, size_t n, int bad){
   free(apRow);
 }
 
+/* Rows that end where memory does, nGap bytes between them. */
+static void checkDotRows(size_t nRow, size_t n, size_t nGap){
+  size_t nStride = 4*n + nGap, nByte = nRow ? nRow*nStride - nGap : 0, iRow, i;
+  unsigned char *aRow = place(nByte, nRow%5);
+  float *pQuery = (float*)(void*)place(4*n, 0), *pOut = (float*)(void*)place(4*(nRow+1), 0);
+  fill(F32, pQuery, n);
+  for(iRow=0; iRow<nRow; iRow++) fill(F32, aRow + iRow*nStride, n);
+  pOut[nRow] = 7;
+  pKern->xDotRowsF32(atEdge(0, aRow, nByte), nStride, nRow, pQuery, n, pOut);
+  if( pOut[nRow]!=7 ) wrong("dot rows", "written behind", n, 0, 0);
+  for(iRow=0; iRow<nRow; iRow++){
+    double s = 0, size = 0;
+    for(i=0; i<n; i++){
+      double part = (double)getAt(F32, aRow + iRow*nStride, i)*pQuery[i];
+      s += part;
+      size += fabs(part);
+    }
+    compare("dot rows", "f32", n, pOut[iRow], s, ((real)n/8 + 12)*ldexpl(size, -24));
+  }
+  free(aRow - nRow%5);
+  free(pQuery);
+  free(pOut);
+}
+
 static void check(void){
   static const size_t aLong[] = {384, 768, 1000, 1536, 4096, 65536};
   static const size_t aRows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60};
@@ -400,6 +424,8 @@ static void check(void){
       checkDots(aRows[j], aQueries[i], j==7 ? 256 + k%60 : 40 + k%40, j%2);
     }
   }
+  for(n=0; n<=300; n++) checkDotRows(n%11, n, n%3*4);
+  checkDotRows(9, 1536, 0);
   checkDots(3, 20, 1536, 0);
   checkDots(50, 7, 700, 0);
 }
