@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-wal dist clean
+.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-wal bench-vectors dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -70,6 +70,10 @@ vendor-check: ## Apply the patch queue to three SQLite releases, compile and try
 bench: $(BIN)/python    ## Compare the speed with other modules (4 minutes).
 	$(BIN)/python -m pip install -q . apsw cysqlite pysqlite3-binary
 	cd benchmarks && ../$(BIN)/python dbapi.py $(ARGS)
+
+bench-vectors: $(BIN)/python ## Compare exact vector search with libSQL, sqlite-vec, usearch and numpy (2 minutes).
+	$(BIN)/python -m pip install -q libsql pysqlite3-binary sqlite-vec usearch numpy
+	cd benchmarks && ../$(BIN)/python vector_exact.py $(ARGS)
 
 bench-wal: ## Compare the speed in WAL mode with unpatched SQLite (4 minutes).
 	$(PYTHON) benchmarks/wal_dispatch.py $(ARGS)

@@ -259,9 +259,7 @@ def main() -> None:
         settings = {
             "python": sys.version.split()[0],
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "rounds": rounds
-            if options.rounds
-            else f"{rounds}, at least {LEAST_ROUNDS} in {seconds} s",
+            "rounds": rounds if options.rounds else f"{rounds}, at least {LEAST_ROUNDS} in {seconds} s",
             "versions": {w.module: {"module": w.version, "sqlite": w.sqlite} for w in workers},
         }
         print(f"Python {settings['python']}, {settings['machine']}; rounds: {settings['rounds']}")

@@ -326,9 +326,7 @@ def _(db: Adapter) -> Job:
     data = [(text(i),) for i in range(15_000)]
     db.insert(con, "insert into t values(?)", data)
     db.collation(con, "plain", lambda a, b: (a > b) - (a < b))
-    return Job(
-        lambda: con.execute("select a from t order by a collate plain").fetchall(), sorted(data)
-    )
+    return Job(lambda: con.execute("select a from t order by a collate plain").fetchall(), sorted(data))
 
 
 @case("datetime converter", 80_000, "row")

@@ -468,11 +468,60 @@ static AVX2 void avx2DotRowsF32(const void *pRow, size_t nStride, size_t nRow, c
   for(i=0; i<nRow; i++) pOut[i] = avx2DotF32((const char*)pRow + i*nStride, pQuery, n);
 }
 
+/* Of bytes, the low and the high ones of 16-bit pairs apart. */
+LSC_INLINE AVX2 __m256i avx2DotBytes(__m256i s, __m256i x, __m256i y){
+  const __m256i low = _mm256_set1_epi16(0xff);
+  s = _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_and_si256(x, low), _mm256_and_si256(y, low)));
+  return _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srli_epi16(y, 8)));
+}
+
+LSC_INLINE AVX2 uint32_t avx2TotalU32(__m256i x){
+  __m128i r = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  r = _mm_add_epi32(r, _mm_shuffle_epi32(r, 0x4e));
+  r = _mm_add_epi32(r, _mm_shuffle_epi32(r, 0xb1));
+  return (uint32_t)_mm_cvtsi128_si32(r);
+}
+
+static AVX2 void avx2DotRowsU8(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  const char *p = pRow, *q = pQuery;
+  size_t iRow, i;
+  for(iRow=0; iRow<nRow; iRow++, p+=nStride){
+    __m256i s = _mm256_setzero_si256(), t = s;
+    for(i=0; n-i>=64; i+=64){
+      s = avx2DotBytes(s, avx2Bytes(p + i), avx2Bytes(q + i));
+      t = avx2DotBytes(t, avx2Bytes(p + i + 32), avx2Bytes(q + i + 32));
+    }
+    pOut[iRow] = avx2TotalU32(_mm256_add_epi32(s, t));
+    for(; i<n; i++) pOut[iRow] += (uint32_t)((uint8_t)p[i]*(uint8_t)q[i]);
+  }
+}
+
+/* The processor counts the bits of eight bytes at once; for longer rows vectors are faster. */
+static AVX2 void avx2HammingRows(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  const char *p = pRow;
+  size_t iRow, i;
+  for(iRow=0; iRow<nRow; iRow++, p+=nStride){
+    const char *q = pQuery;
+    uint64_t s = 0, x = 0, y = 0;
+    if( n>=256 ){
+      pOut[iRow] = (uint32_t)avx2Hamming(p, q, n);
+      continue;
+    }
+    for(i=0; n-i>=8; i+=8){
+      memcpy(&x, p + i, 8);
+      memcpy(&y, q + i, 8);
+      s += (uint64_t)__builtin_popcountll(x ^ y);
+    }
+    for(; i<n; i++) s += (uint64_t)__builtin_popcountll((uint64_t)(uint8_t)(p[i] ^ q[i]));
+    pOut[iRow] = (uint32_t)s;
+  }
+}
+
 static const LscKernels kernAvx2 = {
   "avx2",
   avx2CosF32, avx2DotF32, avx2L2F32, avx2CosF64, avx2DotF64, avx2L2F64,
   avx2CosF16, avx2DotF16, avx2L2F16, avx2CosFB16, avx2DotFB16, avx2L2FB16,
   avx2SumsU8, avx2Hamming, avx2WidenF16, avx2WidenFB16, kernPackSingle, avx2DotsF32,
-  avx2DotRowsF32,
+  avx2DotRowsF32, avx2DotRowsU8, avx2HammingRows,
 };
 #endif

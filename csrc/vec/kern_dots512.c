@@ -247,12 +247,36 @@ static AVX512 void zmmDotRowsF32(const void *pRow, size_t nStride, size_t nRow, 
   for(; iRow<nRow; iRow++, p+=nStride) pOut[iRow] = zmmDotF32(p, pQuery, n);
 }
 
+/* With one operand signed, from which 128 is taken that the row's sum gives back. */
+static AVX512B void zmmDotRowsU8(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  const __m512i half = _mm512_set1_epi8(-128), one = _mm512_set1_epi8(1);
+  const char *p = pRow, *q = pQuery;
+  size_t iRow, i;
+  for(iRow=0; iRow<nRow; iRow++, p+=nStride){
+    __m512i s = _mm512_setzero_si512(), t = s;
+    for(i=0; i<n; i+=64){
+      __m512i x = zmmBytes(p + i, n-i<64 ? n-i : 64);
+      __m512i y = zmmBytes(q + i, n-i<64 ? n-i : 64);
+      s = _mm512_dpbusd_epi32(s, x, _mm512_xor_si512(y, half));
+      t = _mm512_dpbusd_epi32(t, x, one);
+    }
+    s = _mm512_add_epi32(s, _mm512_slli_epi32(t, 7));
+    pOut[iRow] = avx2TotalU32(_mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1)));
+  }
+}
+
+static AVX512B void zmmHammingRows(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  size_t i;
+  if( n<64 ) avx2HammingRows(pRow, nStride, nRow, pQuery, n, pOut);
+  for(i=0; n>=64 && i<nRow; i++) pOut[i] = (uint32_t)zmmHamming((const char*)pRow + i*nStride, pQuery, n);
+}
+
 static const LscKernels kernAvx512 = {
   "avx512",
   zmmCosF32, zmmDotF32, zmmL2F32, zmmCosF64, zmmDotF64, zmmL2F64,
   zmmCosF16, zmmDotF16, zmmL2F16, zmmCosFB16, zmmDotFB16, zmmL2FB16,
   avx2SumsU8, avx2Hamming, zmmWidenF16, zmmWidenFB16, zmmPackQueries, zmmDotsF32,
-  zmmDotRowsF32,
+  zmmDotRowsF32, avx2DotRowsU8, avx2HammingRows,
 };
 
 static const LscKernels kernAvx512Bytes = {     /* with VNNI and VPOPCNTDQ */
@@ -260,6 +284,6 @@ static const LscKernels kernAvx512Bytes = {     /* with VNNI and VPOPCNTDQ */
   zmmCosF32, zmmDotF32, zmmL2F32, zmmCosF64, zmmDotF64, zmmL2F64,
   zmmCosF16, zmmDotF16, zmmL2F16, zmmCosFB16, zmmDotFB16, zmmL2FB16,
   zmmSumsU8, zmmHamming, zmmWidenF16, zmmWidenFB16, zmmPackQueries, zmmDotsF32,
-  zmmDotRowsF32,
+  zmmDotRowsF32, zmmDotRowsU8, zmmHammingRows,
 };
 #endif

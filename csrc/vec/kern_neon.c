@@ -335,11 +335,16 @@ static void neonDotRowsF32(const void *pRow, size_t nStride, size_t nRow, const 
   for(i=0; i<nRow; i++) pOut[i] = neonDotF32((const char*)pRow + i*nStride, pQuery, n);
 }
 
+static void neonHammingRows(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  size_t i;
+  for(i=0; i<nRow; i++) pOut[i] = (uint32_t)neonHamming((const char*)pRow + i*nStride, pQuery, n);
+}
+
 static const LscKernels kernNeon = {
   "neon",
   neonCosF32, neonDotF32, neonL2F32, neonCosF64, neonDotF64, neonL2F64,
   neonCosF16, neonDotF16, neonL2F16, neonCosFB16, neonDotFB16, neonL2FB16,
   neonSumsU8, neonHamming, neonWidenF16, neonWidenFB16, kernPackSingle, neonDotsF32,
-  neonDotRowsF32,
+  neonDotRowsF32, portDotRowsU8, neonHammingRows,
 };
 #endif

@@ -297,10 +297,25 @@ static void portDotRowsF32(const void *pRow, size_t nStride, size_t nRow, const 
   for(i=0; i<nRow; i++) pOut[i] = portDotF32((const char*)pRow + i*nStride, pQuery, n);
 }
 
+static void portDotRowsU8(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  const uint8_t *p = pRow, *q = pQuery;
+  size_t i, j;
+  for(i=0; i<nRow; i++, p+=nStride){
+    uint32_t s = 0;
+    for(j=0; j<n; j++) s += (uint32_t)p[j]*q[j];
+    pOut[i] = s;
+  }
+}
+
+static void portHammingRows(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut){
+  size_t i;
+  for(i=0; i<nRow; i++) pOut[i] = (uint32_t)portHamming((const char*)pRow + i*nStride, pQuery, n);
+}
+
 static const LscKernels kernPortable = {
   "portable",
   portCosF32, portDotF32, portL2F32, portCosF64, portDotF64, portL2F64,
   portCosF16, portDotF16, portL2F16, portCosFB16, portDotFB16, portL2FB16,
   portSumsU8, portHamming, portWidenF16, portWidenFB16, portPackQueries, portDotsF32,
-  portDotRowsF32,
+  portDotRowsF32, portDotRowsU8, portHammingRows,
 };

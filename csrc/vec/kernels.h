@@ -45,6 +45,9 @@ typedef struct LscKernels {
   void (*xDotsF32)(const void *const *apRow, size_t nRow, const float *pPacked, size_t nQuery, size_t n, float *pOut);
   /* Dot products of one query with rows that lie nStride bytes apart. */
   void (*xDotRowsF32)(const void *pRow, size_t nStride, size_t nRow, const float *pQuery, size_t n, float *pOut);
+  /* Sums of a*b of bytes, and bits that differ, likewise; up to 65536 bytes each. */
+  void (*xDotRowsU8)(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t n, uint32_t *pOut);
+  void (*xHammingRows)(const void *pRow, size_t nStride, size_t nRow, const void *pQuery, size_t nByte, uint32_t *pOut);
 } LscKernels;
 
 /* The best table that this processor can run, or the one that LIBSQL_CORE_SIMD names if it can; read once. */

@@ -25,8 +25,9 @@ struct ScanBlock {
   ScanBlock *pNext;
   int nRow;
   i64 *aId;
-  float *aNorm;                     /* a.a for LSC_F32, and behind these its roots */
+  float *aNorm;                     /* a.a for LSC_F32 and LSC_F8, and behind these its roots */
   float *aRoot;
+  u32 *aSum;                        /* of the bytes, for LSC_F8 */
   u8 *aData;
 };
 
@@ -69,7 +70,8 @@ typedef struct ScanJob {
   int k;
   int nQuery;
   LscVector *aQuery;                /* of the set's type */
-  float *aQueryNorm;
+  float *aQueryNorm;                /* as ScanBlock.aNorm and aSum */
+  u32 *aQuerySum;
   float *aPacked;                   /* queries for xDotsF32, or NULL */
   const i64 *aFilter;               /* ascending rowids to look at, or NULL */
   i64 nFilter;
@@ -157,6 +159,12 @@ static float scanCos(float dot, float aa, float bb){
 */
 static float scanLeast(float bound, float bb){
   return (float)((1.0 - bound - 4e-6) * sqrt((double)bb));
+}
+
+/* What the bytes of a float8 stand for. */
+static void scanScale(const ScanSet *p, const u8 *pRow, LscVector *pOut){
+  memcpy(&pOut->alpha, pRow + p->nData - 8, 4);
+  memcpy(&pOut->shift, pRow + p->nData - 4, 4);
 }
 
 /* The rows of a block to look at, as indexes into it; all without a filter. */
@@ -295,6 +303,62 @@ static void scanTileF32(
   }
 }
 
+/* float1bit, where both metrics are the bits that differ. */
+static void scanBlockBits(const ScanJob *p, const ScanBlock *pBlock, ScanHeap *aHeap){
+  size_t nStride = p->pSet->nStride;
+  u32 aBits[SCAN_TILE];
+  int iRow, i, q;
+  for(iRow=0; iRow<pBlock->nRow; iRow+=SCAN_TILE){
+    int nRow = pBlock->nRow-iRow<SCAN_TILE ? pBlock->nRow-iRow : SCAN_TILE;
+    for(q=0; q<p->nQuery; q++){
+      float bound = scanBound(&aHeap[q], p->k);
+      p->pKernel->xHammingRows(pBlock->aData + nStride*(size_t)iRow, nStride, (size_t)nRow, p->aQuery[q].pData,
+                               p->pSet->nData, aBits);
+      for(i=0; i<nRow; i++){
+        if( (float)aBits[i]<=bound ){
+          scanPush(&aHeap[q], p->k, (float)aBits[i], pBlock->aId[iRow+i]);
+          bound = scanBound(&aHeap[q], p->k);
+        }
+      }
+    }
+  }
+}
+
+/* float8 and a dot product, with what is known of each row: as the SQL functions compute it. */
+static void scanBlockBytes(const ScanJob *p, const ScanBlock *pBlock, ScanHeap *aHeap){
+  size_t nStride = p->pSet->nStride;
+  int cos = p->metric==LSC_COS;
+  u32 aDot[SCAN_TILE];
+  LscVector row;
+  int iRow, i, q;
+  memset(&row, 0, sizeof(row));
+  row.n = p->pSet->n;
+  for(iRow=0; iRow<pBlock->nRow; iRow+=SCAN_TILE){
+    int nRow = pBlock->nRow-iRow<SCAN_TILE ? pBlock->nRow-iRow : SCAN_TILE;
+    const u8 *pFirst = pBlock->aData + nStride*(size_t)iRow;
+    for(q=0; q<p->nQuery; q++){
+      float bb = p->aQueryNorm[q], bound = scanBound(&aHeap[q], p->k), least = scanLeast(bound, bb);
+      uint64_t aSum[5];
+      aSum[1] = p->aQuerySum[q];
+      p->pKernel->xDotRowsU8(pFirst, nStride, (size_t)nRow, p->aQuery[q].pData, row.n, aDot);
+      for(i=0; i<nRow; i++){
+        float d;
+        scanScale(p->pSet, pFirst + nStride*(size_t)i, &row);
+        aSum[0] = pBlock->aSum[iRow+i];
+        aSum[4] = aDot[i];
+        d = lscDotF8(&row, &p->aQuery[q], aSum);
+        if( cos && d<least*pBlock->aRoot[iRow+i] ) continue;    /* goes on when anything is no number */
+        d = cos ? scanCos(d, pBlock->aNorm[iRow+i], bb) : 0.0f-d;
+        if( d<=bound ){
+          scanPush(&aHeap[q], p->k, d, pBlock->aId[iRow+i]);
+          bound = scanBound(&aHeap[q], p->k);
+          least = scanLeast(bound, bb);
+        }
+      }
+    }
+  }
+}
+
 /* The other types, as the SQL functions compute it. */
 static void scanBlockAny(const ScanJob *p, const ScanBlock *pBlock, const int *aSel, int nSel, ScanHeap *aHeap){
   LscVector row;
@@ -305,10 +369,7 @@ static void scanBlockAny(const ScanJob *p, const ScanBlock *pBlock, const int *a
   for(i=0; i<nSel; i++){
     const u8 *pRow = pBlock->aData + p->pSet->nStride*(size_t)aSel[i];
     row.pData = pRow;
-    if( row.type==LSC_F8 ){
-      memcpy(&row.alpha, pRow + p->pSet->nData - 8, 4);
-      memcpy(&row.shift, pRow + p->pSet->nData - 4, 4);
-    }
+    if( row.type==LSC_F8 ) scanScale(p->pSet, pRow, &row);
     for(q=0; q<p->nQuery; q++){
       double d = lscVectorDistance(p->metric, &row, &p->aQuery[q]);
       if( d<=scanBound(&aHeap[q], p->k) ) scanPush(&aHeap[q], p->k, (float)d, pBlock->aId[aSel[i]]);
@@ -347,9 +408,15 @@ static void scanWork(void *pArg){
       break;
     }
     pBlock = p->apBlock[iBlock];
-    if( p->aFilter==0 && p->aPacked==0 && p->pSet->type==LSC_F32 && (p->metric==LSC_COS || p->metric==LSC_DOT) ){
-      scanBlockDots(p, pBlock, pWorker->aHeap);
+    if( p->aFilter==0 && p->pSet->type==LSC_F1BIT && p->metric!=LSC_DOT ){
+      scanBlockBits(p, pBlock, pWorker->aHeap);
       continue;
+    }
+    if( p->aFilter==0 && p->aPacked==0 && (p->metric==LSC_COS || p->metric==LSC_DOT) ){
+      if( p->pSet->type==LSC_F32 || p->pSet->type==LSC_F8 ){
+        (p->pSet->type==LSC_F32 ? scanBlockDots : scanBlockBytes)(p, pBlock, pWorker->aHeap);
+        continue;
+      }
     }
     nSel = scanSelect(p, pBlock, aSel);
     if( p->pSet->type!=LSC_F32 || p->metric==LSC_HAMMING ){

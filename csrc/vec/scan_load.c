@@ -55,7 +55,7 @@ static int scanError(ScanCall *p, int rc, char *zErr){
 /* An empty block behind the others, with room for nBlockRow rows. */
 static ScanBlock *scanBlockNew(ScanSet *p){
   u64 nHead = ROUND8(sizeof(ScanBlock)), nId = sizeof(i64)*(u64)p->nBlockRow;
-  u64 nNorm = p->type==LSC_F32 ? 2*ROUND8(sizeof(float)*(u64)p->nBlockRow) : 0;
+  u64 nNorm = p->type==LSC_F32 || p->type==LSC_F8 ? 3*ROUND8(sizeof(float)*(u64)p->nBlockRow) : 0;
   u64 nByte = nHead + nId + nNorm + SCAN_ALIGN + (u64)p->nStride*(u64)p->nBlockRow;
   u8 *a = sqlite3_malloc64(nByte);
   ScanBlock *pBlock = (ScanBlock*)a;
@@ -63,7 +63,8 @@ static ScanBlock *scanBlockNew(ScanSet *p){
   memset(pBlock, 0, sizeof(*pBlock));
   pBlock->aId = (i64*)(a + nHead);
   pBlock->aNorm = (float*)(a + nHead + nId);
-  pBlock->aRoot = (float*)(a + nHead + nId + nNorm/2);
+  pBlock->aRoot = (float*)(a + nHead + nId + nNorm/3);
+  pBlock->aSum = (u32*)(a + nHead + nId + nNorm/3*2);
   a += nHead + nId + nNorm;
   pBlock->aData = a + (SCAN_ALIGN - (uptr)a % SCAN_ALIGN) % SCAN_ALIGN;
   if( p->pLast ) p->pLast->pNext = pBlock; else p->pFirst = pBlock;
@@ -82,6 +83,16 @@ static void scanSetShape(ScanSet *p, const LscVector *pRow, size_t nData){
   p->nStride = nData<=8 ? 8 : nData<=64 ? ROUND8(nData) : (nData+SCAN_ALIGN-1)/SCAN_ALIGN*SCAN_ALIGN;
   n = (int)(SCAN_BLOCK_BYTES/p->nStride);
   p->nBlockRow = n<SCAN_TILE ? SCAN_TILE : n>8192 ? 8192 : n;
+}
+
+/* a.a, and for LSC_F8 the sum of the bytes. */
+static float scanNorm(const LscVector *p, u32 *pSum){
+  uint64_t aSum[5];
+  *pSum = 0;
+  if( p->type==LSC_F32 ) return lsc_kernels()->xDotF32(p->pData, p->pData, p->n);
+  lsc_kernels()->xSumsU8(p->pData, p->pData, p->n, aSum);
+  *pSum = (u32)aSum[0];
+  return lscSquareF8(p, aSum[0], aSum[2]);
 }
 
 static int scanAddRow(ScanCall *pCall, ScanSet *p, i64 id, sqlite3_value *pValue){
@@ -115,8 +126,8 @@ static int scanAddRow(ScanCall *pCall, ScanSet *p, i64 id, sqlite3_value *pValue
   pData = pBlock->aData + p->nStride*(size_t)pBlock->nRow;
   memcpy(pData, row.pData, nData);
   memset(pData+nData, 0, p->nStride-nData);
-  if( p->type==LSC_F32 ){
-    float aa = lsc_kernels()->xDotF32(pData, pData, p->n);
+  if( p->type==LSC_F32 || p->type==LSC_F8 ){
+    float aa = scanNorm(&row, &pBlock->aSum[pBlock->nRow]);
     pBlock->aNorm[pBlock->nRow] = aa;
     pBlock->aRoot[pBlock->nRow] = sqrtf(aa);
   }
@@ -260,8 +271,8 @@ static int scanQueries(ScanCall *pCall, ScanJob *pJob, const LscVector *aGiven){
   }
   for(i=0; i<pJob->nQuery && rc==SQLITE_OK; i++){
     rc = lscVectorConvert(&pJob->aQuery[i], pSet->type, &aGiven[i]);
-    if( rc==SQLITE_OK && pSet->type==LSC_F32 ){
-      pJob->aQueryNorm[i] = pJob->pKernel->xDotF32(pJob->aQuery[i].pData, pJob->aQuery[i].pData, pSet->n);
+    if( rc==SQLITE_OK && (pSet->type==LSC_F32 || pSet->type==LSC_F8) ){
+      pJob->aQueryNorm[i] = scanNorm(&pJob->aQuery[i], &pJob->aQuerySum[i]);
     }
   }
   if( rc==SQLITE_OK && pSet->type==LSC_F32 && pJob->nQuery>=(pJob->metric==LSC_L2 ? 4 : 2) ){
@@ -321,10 +332,11 @@ static int scanRoomInit(ScanRoom *p, sqlite3 *db, int metric, int nQuery, int k)
   p->job.nQuery = nQuery;
   p->job.aQuery = sqlite3_malloc64(sizeof(LscVector)*(u64)nQuery);
   p->job.aQueryNorm = sqlite3_malloc64(sizeof(float)*(u64)nQuery);
+  p->job.aQuerySum = sqlite3_malloc64(sizeof(u32)*(u64)nQuery);
   p->aHeap = sqlite3_malloc64(sizeof(ScanHeap)*nHeap);
   if( p->job.aQuery ) memset(p->job.aQuery, 0, sizeof(LscVector)*(u64)nQuery);
   if( p->aHeap ) memset(p->aHeap, 0, sizeof(ScanHeap)*nHeap);
-  if( p->job.aQuery==0 || p->job.aQueryNorm==0 || p->aHeap==0 ) return SQLITE_NOMEM_BKPT;
+  if( p->job.aQuery==0 || p->job.aQueryNorm==0 || p->job.aQuerySum==0 || p->aHeap==0 ) return SQLITE_NOMEM_BKPT;
   for(i=0; i<p->nWorker; i++){
     p->aWorker[i].pJob = &p->job;
     p->aWorker[i].aHeap = &p->aHeap[i*nQuery];
@@ -337,6 +349,7 @@ static void scanRoomClear(ScanRoom *p){
   for(i=0; p->job.aQuery && i<p->job.nQuery; i++) lscVectorFree(&p->job.aQuery[i]);
   sqlite3_free(p->job.aQuery);
   sqlite3_free(p->job.aQueryNorm);
+  sqlite3_free(p->job.aQuerySum);
   sqlite3_free(p->job.aPacked);
   for(i=0; p->aHeap && i<p->nWorker*p->job.nQuery; i++) sqlite3_free(p->aHeap[i].a);
   sqlite3_free(p->aHeap);

@@ -393,6 +393,35 @@ static void checkDotRows(size_t nRow, size_t n, size_t nGap){
   free(pOut);
 }
 
+/* Bytes; value: what all are, or -1. */
+static void checkByteRows(size_t nRow, size_t n, size_t nGap, int value){
+  size_t nStride = n + nGap, nByte = nRow ? nRow*nStride - nGap : 0, iRow, i;
+  unsigned char *aRow = place(nByte, nRow%5), *pQuery = place(n, 3);
+  const unsigned char *a;
+  uint32_t *pDot = (uint32_t*)(void*)place(4*(nRow+1), 0), *pBits = (uint32_t*)(void*)place(4*(nRow+1), 0);
+  for(i=0; i<nByte; i++) aRow[i] = (unsigned char)(value<0 ? randomBits()>>40 : (uint64_t)value);
+  for(i=0; i<n; i++) pQuery[i] = (unsigned char)(value<0 ? randomBits()>>40 : (uint64_t)value);
+  pDot[nRow] = pBits[nRow] = 7;
+  a = atEdge(0, aRow, nByte);
+  pKern->xDotRowsU8(a, nStride, nRow, pQuery, n, pDot);
+  pKern->xHammingRows(a, nStride, nRow, pQuery, n, pBits);
+  if( pDot[nRow]!=7 || pBits[nRow]!=7 ) wrong("byte rows", "written behind", n, 0, 0);
+  for(iRow=0; iRow<nRow; iRow++){
+    uint64_t nDot = 0, nBits = 0;
+    for(i=0; i<n; i++){
+      unsigned x = aRow[iRow*nStride + i] ^ pQuery[i];
+      nDot += (uint64_t)aRow[iRow*nStride + i]*pQuery[i];
+      for(; x; x>>=1) nBits += x & 1;
+    }
+    if( pDot[iRow]!=nDot ) wrong("dot rows", "u8", n, pDot[iRow], (real)nDot);
+    if( pBits[iRow]!=nBits ) wrong("hamming rows", "", n, pBits[iRow], (real)nBits);
+  }
+  free(aRow - nRow%5);
+  free(pQuery - 3);
+  free(pDot);
+  free(pBits);
+}
+
 static void check(void){
   static const size_t aLong[] = {384, 768, 1000, 1536, 4096, 65536};
   static const size_t aRows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60};
@@ -424,7 +453,12 @@ static void check(void){
       checkDots(aRows[j], aQueries[i], j==7 ? 256 + k%60 : 40 + k%40, j%2);
     }
   }
-  for(n=0; n<=300; n++) checkDotRows(n%11, n, n%3*4);
+  for(n=0; n<=300; n++){
+    checkDotRows(n%11, n, n%3*4);
+    checkByteRows(n%11, n, n%3, -1);
+  }
+  checkByteRows(2, 65536, 1, 255);
+  checkByteRows(2, 65535, 0, -1);
   checkDotRows(9, 1536, 0);
   checkDots(3, 20, 1536, 0);
   checkDots(50, 7, 700, 0);
