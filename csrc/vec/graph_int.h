@@ -1,0 +1,135 @@
+/*
+** graph_int.h: what the graph_*.c files share.
+*/
+#ifndef LSC_GRAPH_INT_H
+#define LSC_GRAPH_INT_H
+
+#include <math.h>
+#include <string.h>
+#include "graph.h"
+
+/* A program without SQLite defines these three itself. */
+#ifndef LSC_GRAPH_REALLOC
+# define LSC_GRAPH_MALLOC(n) sqlite3_malloc64(n)
+# define LSC_GRAPH_REALLOC(p, n) sqlite3_realloc64(p, n)
+# define LSC_GRAPH_FREE(p) sqlite3_free(p)
+#endif
+#ifdef __GNUC__
+# define GRAPH_PREFETCH(p) __builtin_prefetch(p)
+#else
+# define GRAPH_PREFETCH(p) (void)(p)
+#endif
+
+enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8 };       /* of a node */
+enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, at most */
+#define GRAPH_MAX_NODES 0x7fffffffu
+#define GRAPH_DONE 0x80000000u        /* in an entry of a beam: its edges were followed */
+
+/* What a walk works with; one for each thread. */
+typedef struct GraphScratch {
+  uint64_t *aSeen;                    /* a bit for each node that LscGraph.nAlloc has room for */
+  LscGraphHit *aBeam;                 /* nearest first */
+  uint32_t nBeam, nBeamAlloc;
+  LscGraphHit *aFar;                  /* nodes that were followed and then fell out of the beam, if bFar */
+  uint32_t nFar, nFarAlloc;
+  int bFar;
+  uint32_t k, nPatience;              /* if nPatience: to stop after so many nodes that brought nothing to the first k */
+  uint32_t nFollowed;
+} GraphScratch;
+
+/* A vector to find the neighbours of; inverse is of its length, for cosines. */
+typedef struct GraphQuery {
+  const void *p;
+  float inverse;
+} GraphQuery;
+
+struct LscGraph {
+  LscGraphConfig c;
+  const LscKernels *pKernel;
+  float alpha;                        /* in the scale of graphNear() */
+  float twin;                         /* vectors as near as this are copies, also in that scale */
+  size_t nByte;                       /* of a vector, */
+  size_t nStride;                     /* and from one to the next: a multiple of 64 */
+  uint32_t nNode, nAlloc;
+  uint32_t nDead;
+  uint32_t nUnloaded;                 /* nodes neither dead nor loaded */
+  uint64_t nDeadEdge;                 /* edges that lead to dead nodes */
+  int64_t *aId;
+  uint8_t *aState;                    /* GRAPH_... */
+  uint32_t *aIn;                      /* edges that lead to the node */
+  float *aInverse;                    /* cosine: 1/length, or NaN */
+  unsigned char *pVectors, *aVector;  /* allocated; the first vector in that, */
+  size_t iVector;                     /* so many bytes from its beginning */
+  uint32_t *aEdge;                    /* for each node the number of edges, then nSlot of them */
+  uint32_t nSlot;                     /* at most LscGraphConfig.nCap but while building */
+  uint32_t *aHash;                    /* nodes + 1 by id, at most half full */
+  uint32_t nHash;
+  uint32_t aMark[GRAPH_MARKS];        /* loaded nodes picked at random */
+  uint32_t nMark, nMarkLoaded;        /* how many were loaded then */
+  GraphScratch s;
+};
+
+static inline const unsigned char *graphVector(const LscGraph *g, uint32_t node){
+  return g->aVector + (size_t)node*g->nStride;
+}
+
+static inline uint32_t *graphRow(const LscGraph *g, uint32_t node){
+  return g->aEdge + (size_t)node*(g->nSlot + 1);
+}
+
+/* The distance, for L2 its square; NaN if there is none. */
+static inline float graphRaw(const LscGraph *g, const GraphQuery *q, uint32_t node){
+  const unsigned char *p = graphVector(g, node);
+  switch( g->c.metric ){
+    case LSC_COS: return 1.0f - g->pKernel->xDotF32(q->p, p, g->c.n)*q->inverse*g->aInverse[node];
+    case LSC_L2: return g->pKernel->xL2F32(q->p, p, g->c.n);
+    default: return (float)g->pKernel->xHamming(q->p, p, g->nByte);
+  }
+}
+
+/* What is compared: no distance is the largest one. */
+static inline float graphNear(const LscGraph *g, const GraphQuery *q, uint32_t node){
+  float d = graphRaw(g, q, node);
+  return d<INFINITY ? d : INFINITY;
+}
+
+static inline GraphQuery graphQueryOf(const LscGraph *g, uint32_t node){
+  GraphQuery q;
+  q.p = graphVector(g, node);
+  q.inverse = g->c.metric==LSC_COS ? g->aInverse[node] : 1;
+  return q;
+}
+
+static inline int graphSeen(const GraphScratch *s, uint32_t node){
+  return (int)(s->aSeen[node>>6] >> (node & 63) & 1);
+}
+
+static inline void graphSee(GraphScratch *s, uint32_t node){
+  s->aSeen[node>>6] |= (uint64_t)1 << (node & 63);
+}
+
+/* Nearer, or as near with a smaller id. */
+static inline int graphBefore(const LscGraph *g, const LscGraphHit *a, const LscGraphHit *b){
+  return a->distance<b->distance || (a->distance==b->distance && g->aId[a->node]<g->aId[b->node]);
+}
+
+/* graph.c */
+static int graphScratch(const LscGraph *g, GraphScratch *s, uint32_t nBeam, uint32_t nFar);
+static void graphScratchFree(GraphScratch *s);
+static int graphGrowArray(void *ppArray, uint64_t n, size_t nItem);
+static int graphWiden(LscGraph *g, uint32_t nSlot);
+static int graphLoad(LscGraph *g, uint32_t node);
+static void graphSetDead(LscGraph *g, uint32_t node);
+static void graphSetLoaded(LscGraph *g, uint32_t node);
+
+/* graph_walk.c */
+static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
+static void graphSort(const LscGraph *g, LscGraphHit *a, uint32_t n);
+
+/* graph_edit.c */
+static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax, uint32_t nTwin);
+
+/* graph_repair.c */
+static int graphRepair(LscGraph *g, uint32_t entry);
+
+#endif
