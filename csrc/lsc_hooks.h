@@ -28,6 +28,8 @@ struct LscConn {
   void *pScanSets;                          /* columns kept for vector searches: ScanSet, vec/scan.c */
   u64 nScanLimit;                           /* bytes that they may take, PRAGMA libsql_vector_cache */
   u32 nCountPage;                           /* pages that COUNT(*) visited */
+  struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
+  u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
 };
 
 /* Our state of one statement: Vdbe.lsc, all zero at first. See core/stmt.c. */
@@ -95,6 +97,10 @@ static void lsc_register_functions(void);
 /* sql/parse.c. Not 0: the statement at *pzSql was one of ours; it is compiled, or its error noted in pParse, and *pzSql
 ** is behind it. */
 static int lsc_parse(Parse *pParse, const char **pzSql);
+
+/* vec/index_cache.c; see vec/index.h. */
+static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint);
+static void lsc_btree_touched(Btree *pBt, Pgno iRoot);
 
 /* sql/alter_check.c. Whether the pragma is one of ours, and done. */
 static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue);
