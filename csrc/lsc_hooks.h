@@ -98,9 +98,12 @@ static void lsc_register_functions(void);
 ** is behind it. */
 static int lsc_parse(Parse *pParse, const char **pzSql);
 
-/* vec/index_cache.c; see vec/index.h. */
+/* vec/index_cache.c. A savepoint of a write transaction is released or rolled back to, -1: the first state of the
+** transaction; or it ends by a rollback. A statement opens a table or an index to write, or clears it. */
+#define LSC_WHOLE_TRANSACTION (-2)
 static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint);
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot);
+static void lsc_indexes_forget(sqlite3 *db);          /* the connection closes */
 
 /* sql/alter_check.c. Whether the pragma is one of ours, and done. */
 static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue);

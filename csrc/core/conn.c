@@ -10,6 +10,7 @@ static int lsc_conn_new(sqlite3 *db){
   if( db->pLsc==0 ) return SQLITE_NOMEM_BKPT;
   db->pLsc->pWalManager = lscOpeningManager();
   db->pLsc->nScanLimit = SCAN_LIMIT;
+  db->pLsc->nVecBuild = LSC_BUILD_MEMORY;
   return SQLITE_OK;
 }
 
@@ -23,7 +24,8 @@ static void lsc_conn_free(sqlite3 *db){
 
 /* Called once SQL can run. */
 static int lsc_conn_start(sqlite3 *db){
-  return lscScanRegister(db);
+  int rc = lscScanRegister(db);
+  return rc==SQLITE_OK ? lscIndexRegister(db) : rc;
 }
 
 /* Called at the start of every close, also of one that will be refused as busy. */

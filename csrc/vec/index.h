@@ -28,6 +28,8 @@
 
 #define LSC_MAX_BLOCK 134217728     /* bytes of a node block */
 #define LSC_MAX_META 128            /* bytes of a metadata value */
+#define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
+#define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
 #define LSC_BUILD_MEMORY ((u64)1024*1024*1024)    /* PRAGMA libsql_vector_build_memory, unless it is set */
 
 /* What the metadata says, and what follows from it. */
@@ -63,13 +65,7 @@ static int lscIndexMetaWrite(sqlite3 *db, int iDb, const char *zName, const u8 *
 /* index_cache.c. zName is the name as in CREATE INDEX. lscIndexOpen() gives a reference for lscIndexClose(). */
 static int lscIndexOpen(sqlite3 *db, int iDb, const char *zName, LscIndex **pp, char **pzErr);
 static void lscIndexClose(LscIndex *p);
-static void lscIndexForget(LscConn *pConn);                     /* the connection closes */
 static void lscIndexShrink(LscConn *pConn);                     /* LscConn.nScanLimit was set */
-
-/* index_cache.c: called by SQLite. A savepoint of a b-tree is released or rolled back to (the transaction: op
-** SAVEPOINT_ROLLBACK, iSavepoint -1); a cursor for writing is opened on a b-tree by a statement, or the tree cleared. */
-static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint);
-static void lsc_btree_touched(Btree *pBt, Pgno iRoot);
 
 /* index_update.c. pVector is the column's value; a NULL is not indexed. pKey is the rowid, or the value of the only
 ** PRIMARY KEY column of a WITHOUT ROWID table. A key that is not there is not deleted. */

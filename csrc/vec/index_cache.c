@@ -1,0 +1,380 @@
+/*
+** index_cache.c: opening a vector index, and its graph in memory. Included by engine.c.
+**
+** A connection keeps an LscIndex for each index that it used: LscConn.pVecIndexes, the last used first, known by the
+** number of the pager and the name of the index. Its graph holds the nodes that searches came by, until they take more
+** than LscConn.nScanLimit bytes.
+**
+** What is kept is that of one state of the database. That state is the pager's data version, which each commit raises
+** by one, and each change by others that is found when a transaction begins too. Inside a write transaction the version
+** stays while the content changes; LscIndex.bWrote says that what is kept has what this transaction wrote. Such a graph is
+** still true at the version one up: the transaction was committed. A rollback drops it, one to a savepoint only if it was
+** written to, or loaded, behind the savepoint. SQL that writes to a shadow table itself drops the graph too.
+*/
+
+static void ixDrop(LscIndex *p){
+  lscGraphFree(p->pGraph);
+  p->pGraph = 0;
+  p->nRow = -1;
+  p->bAll = 0;
+}
+
+static void ixFree(LscIndex *p){
+  ixDrop(p);
+  sqlite3KeyInfoUnref(p->pRowInfo);
+  sqlite3KeyInfoUnref(p->pKeyInfo);
+  sqlite3_free(p->aBlock);
+  sqlite3_free(p->aWide);
+  sqlite3_free(p->zErr);
+  sqlite3_free(p);
+}
+
+static void lsc_indexes_forget(sqlite3 *db){
+  while( db->pLsc->pVecIndexes ){
+    LscIndex *p = db->pLsc->pVecIndexes;
+    db->pLsc->pVecIndexes = p->pNext;
+    ixFree(p);
+  }
+}
+
+/* The first graphs stay as long as they fit, and those in use. */
+static void lscIndexShrink(LscConn *pConn){
+  LscIndex *p;
+  u64 nByte = 0;
+  for(p=pConn->pVecIndexes; p; p=p->pNext){
+    if( p->pGraph==0 ) continue;
+    nByte += lscGraphBytes(p->pGraph);
+    if( nByte>pConn->nScanLimit && p->nRef==0 ){
+      nByte -= lscGraphBytes(p->pGraph);
+      ixDrop(p);
+    }
+  }
+}
+
+/* The transaction that wrote was committed, and nothing else was since. */
+static void ixSettle(LscIndex *p, Pager *pPager){
+  if( p->bWrote && sqlite3PagerDataVersion(pPager)==p->iVersion+1 ){
+    p->iVersion++;
+    p->bWrote = 0;
+  }
+}
+
+static void ixWrote(LscIndex *p, Pager *pPager){
+  ixSettle(p, pPager);
+  p->bWrote = 1;
+  p->nDepth = pPager->nSavepoint;
+}
+
+static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint){
+  Pager *pPager = sqlite3BtreePager(pBt);
+  LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
+  for(; p; p=p->pNext){
+    if( p->iPager!=pPager->iLscPager ) continue;
+    ixSettle(p, pPager);
+    if( p->bWrote==0 || p->nDepth<=iSavepoint ) continue;
+    p->nDepth = iSavepoint<0 ? 0 : iSavepoint;
+    if( op==SAVEPOINT_ROLLBACK ){
+      ixDrop(p);
+      if( iSavepoint==LSC_WHOLE_TRANSACTION ) p->bWrote = 0;
+    }
+  }
+}
+
+static void lsc_btree_touched(Btree *pBt, Pgno iRoot){
+  LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
+  for(; p; p=p->pNext){
+    Pager *pPager = sqlite3BtreePager(pBt);
+    if( p->iPager!=pPager->iLscPager || p->iRoot!=iRoot ) continue;
+    ixDrop(p);
+    ixWrote(p, pPager);
+  }
+}
+
+/* ---- opening ---- */
+
+/* Kept for long: not in the lookaside memory, which can be set up anew only while nothing is there. */
+static KeyInfo *ixKeyInfo(sqlite3 *db, Index *pIdx){
+  KeyInfo *pInfo;
+  Parse parse;
+  DisableLookaside;
+  sqlite3ParseObjectInit(&parse, db);
+  pInfo = sqlite3KeyInfoOfIndex(&parse, pIdx);
+  sqlite3DbFree(db, parse.zErrMsg);
+  sqlite3ParseObjectReset(&parse);
+  EnableLookaside;
+  return pInfo;
+}
+
+/* Finds the b-trees in the schema. */
+static int ixResolve(LscIndex *p){
+  sqlite3 *db = p->db;
+  Schema *pSchema = db->aDb[p->iDb].pSchema;
+  Table *pTab;
+  Index *pIdx;
+  char *zTab;
+  if( p->iRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
+  sqlite3KeyInfoUnref(p->pRowInfo);
+  sqlite3KeyInfoUnref(p->pKeyInfo);
+  p->pRowInfo = p->pKeyInfo = 0;
+  p->iRoot = p->iRowRoot = p->iKeyRoot = 0;
+  p->bKeyed = p->bForeign = 0;
+  p->iVersion--;                    /* another schema: what is kept may be another index's */
+  p->bWrote = 0;
+  zTab = sqlite3_mprintf("%s_shadow", p->zName);
+  if( zTab==0 ) return SQLITE_NOMEM_BKPT;
+  pTab = sqlite3FindTable(db, zTab, db->aDb[p->iDb].zDbSName);
+  sqlite3_free(zTab);
+  if( pTab==0 || !IsOrdinaryTable(pTab) || !HasRowid(pTab) ) return SQLITE_OK;
+  if( pTab->iPKey!=0 || pTab->nCol<2 || pTab->nCol>3 || pTab->nNVCol!=pTab->nCol ) return SQLITE_OK;
+  p->bKeyed = pTab->nCol==3;
+  for(pIdx=pTab->pIndex; pIdx; pIdx=pIdx->pNext){
+    int iCol = pIdx->nKeyCol==1 && pIdx->pPartIdxWhere==0 ? pIdx->aiColumn[0] : -3;
+    Pgno *piRoot = iCol==0 || iCol==XN_ROWID ? &p->iRowRoot : iCol==1 && p->bKeyed ? &p->iKeyRoot : 0;
+    KeyInfo *pInfo;
+    if( piRoot==0 || *piRoot ){
+      p->bForeign = 1;
+      continue;
+    }
+    pInfo = ixKeyInfo(db, pIdx);
+    if( pInfo==0 ) return SQLITE_NOMEM_BKPT;
+    *piRoot = pIdx->tnum;
+    if( piRoot==&p->iRowRoot ) p->pRowInfo = pInfo; else p->pKeyInfo = pInfo;
+  }
+  p->iRoot = pTab->tnum;
+  p->iFormat = pSchema->file_format;
+  p->iCookie = pSchema->schema_cookie;
+  p->iGeneration = pSchema->iGeneration;
+  return SQLITE_OK;
+}
+
+/* Reads the metadata. */
+static int ixParams(LscIndex *p){
+  u8 aMeta[LSC_MAX_META+1];
+  int n, rc = lscIndexMetaRead(p->db, p->iDb, p->zName, aMeta, &n);
+  if( rc!=SQLITE_OK ) return rc;
+  if( n<0 || lscIndexMetaDecode(aMeta, n, &p->par)!=SQLITE_OK ) return ixError(p, SQLITE_ERROR, "SQL logic error");
+  sqlite3_free(p->aBlock);
+  sqlite3_free(p->aWide);
+  p->aBlock = sqlite3_malloc64((u64)p->par.nBlock + sizeof(u32)*(u64)p->par.nCap + 64);
+  p->aWide = sqlite3_malloc64(2*sizeof(float)*(u64)p->par.n);
+  if( p->aBlock==0 || p->aWide==0 ) return SQLITE_NOMEM_BKPT;
+  p->aQuery = p->aWide + p->par.n;
+  return SQLITE_OK;
+}
+
+/* The connection's LscIndex of that name, now the first. Those of databases that are gone are freed. */
+static LscIndex *ixKept(sqlite3 *db, int iDb, const char *zName){
+  u64 iPager = sqlite3BtreePager(db->aDb[iDb].pBt)->iLscPager;
+  LscIndex **pp = &db->pLsc->pVecIndexes, *p, *pFound = 0;
+  size_t nName;
+  while( (p = *pp)!=0 ){
+    int i;
+    for(i=0; i<db->nDb && (db->aDb[i].pBt==0 || sqlite3BtreePager(db->aDb[i].pBt)->iLscPager!=p->iPager); i++){}
+    if( i==db->nDb && p->nRef==0 ){
+      *pp = p->pNext;
+      ixFree(p);
+    }else if( pFound==0 && p->iPager==iPager && strcmp(p->zName, zName)==0 ){
+      *pp = p->pNext;
+      pFound = p;
+    }else{
+      pp = &p->pNext;
+    }
+  }
+  if( pFound==0 ){
+    nName = strlen(zName);
+    pFound = sqlite3_malloc64(sizeof(*pFound) + nName);
+    if( pFound==0 ) return 0;
+    memset(pFound, 0, sizeof(*pFound));
+    memcpy(pFound->zName, zName, nName+1);
+    pFound->db = db;
+    pFound->iPager = iPager;
+    pFound->nRow = -1;
+  }
+  pFound->pNext = db->pLsc->pVecIndexes;
+  db->pLsc->pVecIndexes = pFound;
+  return pFound;
+}
+
+/* Whether what is kept is still true. */
+static int ixIsTrue(LscIndex *p, Pager *pPager){
+  ixSettle(p, pPager);
+  if( sqlite3PagerDataVersion(pPager)!=p->iVersion || p->aBlock==0 ) return 0;
+  if( sqlite3BtreeTxnState(p->pBt)==SQLITE_TXN_WRITE ) return 1;
+  return !p->bWrote && p->pBt->pBt->inTransaction!=TRANS_WRITE;       /* a shared cache has other writers */
+}
+
+static void ixTakeError(LscIndex *p, int rc, char **pzErr){
+  sqlite3_free(*pzErr);
+  *pzErr = rc==SQLITE_OK ? 0 : p->zErr;
+  if( rc==SQLITE_OK ) sqlite3_free(p->zErr);
+  p->zErr = 0;
+}
+
+static int lscIndexOpen(sqlite3 *db, int iDb, const char *zName, LscIndex **pp, char **pzErr){
+  Btree *pBt = db->aDb[iDb].pBt;
+  Pager *pPager;
+  LscIndex *p;
+  int rc;
+  *pp = 0;
+  if( db->pLsc==0 || pBt==0 ) return SQLITE_ERROR;
+  sqlite3BtreeEnter(pBt);
+  pPager = sqlite3BtreePager(pBt);
+  p = ixKept(db, iDb, zName);
+  if( p==0 ){
+    sqlite3BtreeLeave(pBt);
+    return SQLITE_NOMEM_BKPT;
+  }
+  p->pBt = pBt;
+  p->iDb = iDb;
+  rc = ixResolve(p);
+  if( rc==SQLITE_OK && !ixIsTrue(p, pPager) ){
+    ixDrop(p);
+    rc = ixParams(p);
+    p->iVersion = sqlite3PagerDataVersion(pPager);
+    p->bWrote = sqlite3BtreeTxnState(pBt)==SQLITE_TXN_WRITE;
+    p->nDepth = pPager->nSavepoint;
+    if( rc!=SQLITE_OK ) p->iVersion--;
+  }
+  ixTakeError(p, rc, pzErr);
+  sqlite3BtreeLeave(pBt);
+  if( rc==SQLITE_OK ){
+    p->nRef++;
+    *pp = p;
+  }
+  return rc;
+}
+
+static void lscIndexClose(LscIndex *p){
+  if( p==0 ) return;
+  p->nRef--;
+  lscIndexShrink(p->db->pLsc);
+}
+
+/* ---- loading ---- */
+
+/* The vector as the graph has it, at p->aWide, or where it is if it is of bits. */
+static const void *ixWiden(LscIndex *p, int type, const u8 *a){
+  LscVector v = ixVector(type, p->par.n, a);
+  if( p->par.metric==LSC_HAMMING ){
+    u8 *aBits = (u8*)p->aWide;
+    u32 i;
+    if( type==LSC_F1BIT ) return a;
+    if( type==LSC_F64 ){
+      memset(aBits, 0, (p->par.n+7)/8);
+      for(i=0; i<p->par.n; i++) if( lscLoadF64(a, i)>0.0 ) aBits[i/8] |= (u8)(1<<(i%8));
+      return aBits;
+    }
+    /* In place: bit i is written behind element i. */
+    lscWiden(&v, p->aWide);
+    for(i=0; i<p->par.n; i++){
+      u8 bit = p->aWide[i]>0.0f;
+      if( i%8==0 ) aBits[i/8] = bit; else aBits[i/8] |= (u8)(bit<<(i%8));
+    }
+    return aBits;
+  }
+  lscWiden(&v, p->aWide);
+  return p->aWide;
+}
+
+/* Loads the node from the row that the cursor is at. */
+static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
+  const LscIndexParams *pPar = &p->par;
+  u8 *a = p->aBlock;
+  u32 *aTo = (u32*)&a[(pPar->nBlock+7)&~7u];
+  u32 nTo, j;
+  int rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
+  if( rc!=SQLITE_OK ) return rc;
+  nTo = ixGet2(&a[8]);
+  if( nTo>pPar->nCap ) return ixCorrupt(p, rowsId(pRows), "too many edges");
+  rc = rowsRead(pRows, ixVectorAt(pPar, 0), nTo*pPar->nEdge, &a[ixVectorAt(pPar, 0)]);
+  if( rc==SQLITE_OK ) rc = rowsRead(pRows, ixSlotAt(pPar, 0), nTo*16, &a[ixSlotAt(pPar, 0)]);
+  if( rc!=SQLITE_OK ) return rc;
+  lscGraphSetVector(g, node, ixWiden(p, pPar->type, &a[pPar->nHead]), 1);
+  for(j=0; j<nTo && rc==SQLITE_OK; j++){
+    rc = lscGraphNode(g, (i64)ixGet8(&a[ixSlotAt(pPar, j)+8]), &aTo[j]);
+    if( rc==SQLITE_OK && !lscGraphIsLoaded(g, aTo[j]) ){
+      lscGraphSetVector(g, aTo[j], ixWiden(p, pPar->edgeType, &a[ixVectorAt(pPar, j)]), 0);
+    }
+  }
+  if( rc==SQLITE_OK ) rc = lscGraphSetEdges(g, node, aTo, nTo);
+  if( rc==SQLITE_CORRUPT ) rc = ixCorrupt(p, rowsId(pRows), "edges to itself, or two to one node,");
+  return rc;
+}
+
+static int ixLoad(void *pCtx, LscGraph *g, u32 node, int64_t id){
+  LscIndex *p = pCtx;
+  int found, rc = rowsSeek(p->pLoad, id, &found);
+  if( rc!=SQLITE_OK ) return rc;
+  return found ? ixLoadRow(p, p->pLoad, g, node) : LSC_GRAPH_GONE;
+}
+
+/* Every operation is between these two. A graph is there, and a cursor to load from. */
+static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
+  int rc = SQLITE_OK;
+  sqlite3BtreeEnter(p->pBt);
+  rc = rowsOpen(p, bWrite, pRows);
+  if( rc==SQLITE_OK && p->pGraph==0 ){
+    LscGraphConfig config;
+    memset(&config, 0, sizeof(config));
+    config.metric = p->par.metric;
+    config.n = p->par.n;
+    config.nCap = p->par.nCap;
+    config.alpha = p->par.alpha;
+    config.nInsert = p->par.nInsert;
+    config.nSearch = p->par.nSearch;
+    config.xLoad = ixLoad;
+    config.pCtx = p;
+    rc = lscGraphNew(&config, &p->pGraph);
+  }
+  p->pLoad = pRows;
+  return rc;
+}
+
+static int ixEnd(LscIndex *p, LscRows *pRows, int rc, char **pzErr){
+  rowsClose(pRows);
+  p->pLoad = 0;
+  if( p->pGraph && lscGraphBytes(p->pGraph)>MAX(p->db->pLsc->nScanLimit, LSC_LEAST_CACHE) ) ixDrop(p);
+  ixTakeError(p, rc, pzErr);
+  sqlite3BtreeLeave(p->pBt);
+  return rc;
+}
+
+/* How many rows there are. */
+static int ixCount(LscIndex *p, i64 *pn){
+  BtCursor cur;
+  int rc = SQLITE_OK;
+  if( p->nRow<0 && p->iRoot ){
+    rc = treeOpen(p, p->iRowRoot ? p->iRowRoot : p->iRoot, p->iRowRoot ? p->pRowInfo : 0, 0, &cur);
+    if( rc==SQLITE_OK ) rc = sqlite3BtreeCount(p->db, &cur, &p->nRow);
+    sqlite3BtreeCloseCursor(&cur);
+    if( rc!=SQLITE_OK ) p->nRow = -1;
+  }
+  *pn = p->nRow<0 ? 0 : p->nRow;
+  return rc;
+}
+
+/* Nodes to begin at, while the graph has none: the preferred one, and some from all over the table. */
+static int ixStarts(LscIndex *p, LscRows *pRows, u32 aStart[LSC_STARTS], u32 *pn){
+  int i, eof = 1, res = 0, found = 0, rc;
+  i64 lo, hi;
+  *pn = 0;
+  if( lscGraphCount(p->pGraph)>0 ) return SQLITE_OK;
+  rc = p->par.bEntry ? sqlite3BtreeTableMoveto(&pRows->cur, p->par.iEntry, 0, &res) : SQLITE_OK;
+  found = p->par.bEntry && res==0;
+  if( rc==SQLITE_OK && found ) rc = lscGraphNode(p->pGraph, p->par.iEntry, &aStart[(*pn)++]);
+  if( rc==SQLITE_OK ) rc = sqlite3BtreeLast(&pRows->cur, &eof);
+  if( rc!=SQLITE_OK || eof ) return rc;
+  hi = rowsId(pRows);
+  rc = sqlite3BtreeFirst(&pRows->cur, &eof);
+  if( rc!=SQLITE_OK || eof ) return rc;
+  lo = rowsId(pRows);
+  for(i=0; i<LSC_STARTS && rc==SQLITE_OK && *pn<LSC_STARTS; i++){
+    i64 id = (i64)((u64)lo + ((u64)hi-(u64)lo)/(LSC_STARTS-1)*(u64)i);
+    u32 node, j;
+    rc = sqlite3BtreeTableMoveto(&pRows->cur, i==LSC_STARTS-1 ? hi : id, 0, &res);
+    if( rc==SQLITE_OK ) rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
+    for(j=0; j<*pn && aStart[j]!=node; j++){}
+    if( rc==SQLITE_OK && j==*pn ) aStart[(*pn)++] = node;
+  }
+  return rc;
+}
