@@ -2,7 +2,8 @@
 ** pragma.c: the pragmas that SQLite lacks. Included by engine.c.
 **
 **   PRAGMA libsql_alter_check [= on|off]     ALTER COLUMN checks the rows; sql/alter_check.c
-**   PRAGMA libsql_vector_cache [= bytes]     memory for searched columns, 0 for none; vec/scan.c
+**   PRAGMA libsql_vector_cache [= bytes]     memory for searched columns, and for vector indexes; vec/scan.c
+**   PRAGMA libsql_vector_build_memory [= bytes]    memory for building a vector index; vec/index_fill.c
 **
 ** They set the connection when they are compiled, as those of SQLite that set flags do.
 */
@@ -16,6 +17,17 @@ static void lscPragmaResult(Parse *pParse, const char *zName, i64 n){
   returnSingleInt(v, n);
 }
 
+/* Sets a number of bytes, and codes it as a row. */
+static void lscPragmaBytes(Parse *pParse, const char *zName, const char *zValue, u64 *pn){
+  i64 n;
+  if( zValue && sqlite3DecOrHexToI64(zValue, &n)==0 && n>=0 ){
+    *pn = (u64)n;
+  }else if( zValue ){
+    sqlite3ErrorMsg(pParse, "%s is a number of bytes", zName);
+  }
+  lscPragmaResult(pParse, zName, (i64)*pn);
+}
+
 static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
   LscConn *p = pParse->db->pLsc;
   if( p==0 ) return 0;
@@ -25,14 +37,13 @@ static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
     return 1;
   }
   if( sqlite3StrICmp(zName, "libsql_vector_cache")==0 ){
-    i64 n;
-    if( zValue && sqlite3DecOrHexToI64(zValue, &n)==0 && n>=0 ){
-      p->nScanLimit = (u64)n;
-      lscScanForget(p, p->nScanLimit);
-    }else if( zValue ){
-      sqlite3ErrorMsg(pParse, "libsql_vector_cache is a number of bytes");
-    }
-    lscPragmaResult(pParse, "libsql_vector_cache", (i64)p->nScanLimit);
+    lscPragmaBytes(pParse, "libsql_vector_cache", zValue, &p->nScanLimit);
+    lscScanForget(p, p->nScanLimit);
+    lscIndexShrink(p);
+    return 1;
+  }
+  if( sqlite3StrICmp(zName, "libsql_vector_build_memory")==0 ){
+    lscPragmaBytes(pParse, "libsql_vector_build_memory", zValue, &p->nVecBuild);
     return 1;
   }
   return 0;

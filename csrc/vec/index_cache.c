@@ -308,6 +308,18 @@ static int ixLoad(void *pCtx, LscGraph *g, u32 node, int64_t id){
   return found ? ixLoadRow(p, p->pLoad, g, node) : LSC_GRAPH_GONE;
 }
 
+static void ixConfig(LscIndex *p, LscGraphConfig *pConfig){
+  memset(pConfig, 0, sizeof(*pConfig));
+  pConfig->metric = p->par.metric;
+  pConfig->n = p->par.n;
+  pConfig->nCap = p->par.nCap;
+  pConfig->alpha = p->par.alpha;
+  pConfig->nInsert = p->par.nInsert;
+  pConfig->nSearch = p->par.nSearch;
+  pConfig->xLoad = ixLoad;
+  pConfig->pCtx = p;
+}
+
 /* Every operation is between these two. A graph is there, and a cursor to load from. */
 static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
   int rc = SQLITE_OK;
@@ -315,15 +327,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
   rc = rowsOpen(p, bWrite, pRows);
   if( rc==SQLITE_OK && p->pGraph==0 ){
     LscGraphConfig config;
-    memset(&config, 0, sizeof(config));
-    config.metric = p->par.metric;
-    config.n = p->par.n;
-    config.nCap = p->par.nCap;
-    config.alpha = p->par.alpha;
-    config.nInsert = p->par.nInsert;
-    config.nSearch = p->par.nSearch;
-    config.xLoad = ixLoad;
-    config.pCtx = p;
+    ixConfig(p, &config);
     rc = lscGraphNew(&config, &p->pGraph);
   }
   p->pLoad = pRows;
