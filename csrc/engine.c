@@ -61,5 +61,8 @@
 #include "vec/index_update.c"
 #include "vec/index_fill.c"
 #include "vec/index_table.c"
+#include "vec/index_params.c"
+#include "vec/index_ddl.c"
+#include "vec/index_rows.c"
 #include "vec/more.c"
 #include "vec/numbers.c"

@@ -38,6 +38,8 @@ struct LscStmt {
   u64 nRead, nWritten;                      /* rows, since the counter was reset */
   int interrupted;                          /* atomic; set by any thread */
   int inStep;                               /* sqlite3_step() is under way */
+  u8 vecSchema;                             /* 1 + number of the database whose schema it changed beside its own work */
+  u8 vecAdopt;                              /* CREATE INDEX found the rows of a vector index */
 };
 
 /* Pager.lscAhead, all zero at first: core/read_ahead.c. */
@@ -104,6 +106,28 @@ static int lsc_parse(Parse *pParse, const char **pzSql);
 static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint);
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot);
 static void lsc_indexes_forget(sqlite3 *db);          /* the connection closes */
+
+/* vec/index_ddl.c. Each is said there. */
+static int lsc_vec_using(Parse *pParse, const char **pzSql);
+static void lsc_vec_terms(Parse *pParse, ExprList *pList);
+static int lsc_vec_index(Parse *pParse, Index *pIdx);
+static void lsc_vec_key(Parse *pParse, const Index *pIdx, KeyInfo *pKey);
+static void lsc_vec_create(Parse *pParse, const Index *pIdx);
+static void lsc_vec_refill(Parse *pParse, const Index *pIdx, KeyInfo *pKey, int isCreate);
+static void lsc_vec_drop(Parse *pParse, const Index *pIdx, int iDb);
+static void lsc_vec_drop_table(Parse *pParse, const Table *pTab, int iDb);
+static void lsc_vec_clear(Parse *pParse, const Index *pIdx, int iDb);
+static void lsc_vec_may_abort(Parse *pParse);
+static void lsc_vec_step_end(Vdbe *p);
+
+/* vec/index_rows.c. The ints are result codes; the error text is the statement's. */
+struct VdbeCursor;
+static int lsc_vec_insert(Vdbe *p, struct VdbeCursor *pC, const Mem *pRec);
+static int lsc_vec_delete(Vdbe *p, struct VdbeCursor *pC, const VdbeOp *pOp, Mem *aMem);
+static int lsc_vec_fill_open(Vdbe *p, struct VdbeCursor *pC);
+static int lsc_vec_fill_add(Vdbe *p, struct VdbeCursor *pC, const Mem *pRec);
+static int lsc_vec_fill_end(Vdbe *p, struct VdbeCursor *pC);
+static void lsc_vec_close(struct VdbeCursor *pC);
 
 /* sql/alter_check.c. Whether the pragma is one of ours, and done. */
 static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue);

@@ -35,6 +35,7 @@ static int lsc_step_begin(Vdbe *p){
 
 static void lsc_step_end(Vdbe *p){
   p->lsc.inStep = 0;
+  if( p->lsc.vecSchema ) lsc_vec_step_end(p);
 }
 
 /* A reset ends the interrupt, but for those that step itself makes before it runs the statement again. */

@@ -43,5 +43,10 @@ static int lsc_random_rowid(Parse *pParse, Table *p, u32 tabOpts){
 
 /* Whether INSERT INTO ... SELECT may not copy rows together with their rowids. VACUUM may. */
 static int lsc_no_transfer(sqlite3 *db, const Table *pDest){
-  return (pDest->tabFlags & TF_LscRandomRowid)!=0 && (db->mDbFlags & DBFLAG_Vacuum)==0;
+  const Index *pIdx;
+  if( db->mDbFlags & DBFLAG_Vacuum ) return 0;
+  for(pIdx=pDest->pIndex; pIdx; pIdx=pIdx->pNext){
+    if( pIdx->bLscVec ) return 1;             /* its rows are in shadow tables */
+  }
+  return (pDest->tabFlags & TF_LscRandomRowid)!=0;
 }
