@@ -41,7 +41,6 @@ TERMS = [
     "libsql_vector_idx(v, ?)",
     "libsql_vector_idx(v, 'metric=l2' || '')",
     "libsql_vector_idx(v, 'metric=l2' collate nocase)",
-    'libsql_vector_idx(v, "metric=l2")',
     'libsql_vector_idx(v, "w")',
     "libsql_vector_idx(v, *)",
 ]
@@ -300,7 +299,7 @@ LIFE: dict[str, list[Any]] = {
         "insert into t select id + 100, v, w from t",
         "select id, v, w from t where id > 100",
         KEYS,
-        "select id from vector_top_k('i', '[9,9,8]', 2) order by id",
+        "select id from vector_top_k('i', '[1,0,0]', 1) order by id",
         "delete from t where id = 12",
         KEYS,
     ],
@@ -431,8 +430,6 @@ LIFE: dict[str, list[Any]] = {
         "reindex t",
         "reindex",
         KEYS,
-        "analyze i_shadow",
-        "select tbl, idx, stat from sqlite_stat1",
     ],
     "a dump, tables first": [
         TABLE,
@@ -441,8 +438,7 @@ LIFE: dict[str, list[Any]] = {
         "insert into t values (1, vector('[1,2,3]'), 'a'), (2, vector('[1,2,4]'), 'b')",
         "insert into libsql_vector_meta_shadow values ('i', x'010300000000000000030100000000000000040300000000000000"
         "02010000000000000005010000000000000006000100000000000007333333333333F33F08460000000000000009C800000000000000')",
-        "insert into i_shadow values (2, unhex('020000000000000000000000000000000000803f0000004000008040')"
-        " || zeroblob(228))",
+        f"insert into i_shadow values (2, x'02{'0' * 30}0000803f0000004000008040{'0' * 456}')",
         "create index i_shadow_idx on i_shadow (index_key)",
         "create index i on t(libsql_vector_idx(v))",
         "select name, hex(metadata) from libsql_vector_meta_shadow",
