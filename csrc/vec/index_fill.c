@@ -206,7 +206,7 @@ static int fillWrite(LscFill *p){
   u32 i, entry = 0;
   int rc = SQLITE_OK;
   if( p->n==0 ) goto out;
-  rc = lscGraphBuild(p->pGraph, scanThreads(), fillProgress, pIndex->db, &entry);
+  rc = lscGraphBuild(p->pGraph, lscPoolSize(), fillProgress, pIndex->db, &entry);
   if( rc!=SQLITE_OK ) goto out;
   aOrder = sqlite3_malloc64(sizeof(*aOrder)*(u64)p->n);
   if( pPar->type!=pPar->edgeType ) p->aEdge = sqlite3_malloc64((u64)p->n*pPar->nEdge);
