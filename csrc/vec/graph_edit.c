@@ -220,15 +220,19 @@ static int graphGather(LscGraph *g, uint32_t node, uint32_t ef, const uint32_t *
                        uint32_t *pn){
   GraphQuery q = graphQueryOf(g, node);
   GraphScratch *s = &g->s;
+  void *pCopy = LSC_GRAPH_MALLOC(g->nByte);   /* loading nodes moves the vectors */
   uint32_t i, n;
   int rc;
+  if( pCopy==0 ) return LSC_GRAPH_NOMEM;
+  memcpy(pCopy, q.p, g->nByte);
+  q.p = pCopy;
   s->bFar = 1;
   s->k = 0;
   graphSee(s, node);
   rc = graphSearchBeam(g, &q, ef, aStart, nStart);
   s->bFar = 0;
   graphForget(g, s);
-  if( rc ) return rc;
+  if( rc ) goto out;
   graphFinish(g, s);
   n = s->nBeam<GRAPH_POOL/2 ? s->nBeam : GRAPH_POOL/2;
   memcpy(a, s->aBeam, n*sizeof(*a));
@@ -250,7 +254,9 @@ static int graphGather(LscGraph *g, uint32_t node, uint32_t ef, const uint32_t *
   }
   graphSort(g, a, n);
   *pn = n;
-  return 0;
+out:
+  LSC_GRAPH_FREE(pCopy);
+  return rc;
 }
 
 static uint32_t graphInsertBeam(const LscGraph *g){
