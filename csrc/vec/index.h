@@ -28,6 +28,7 @@
 
 #define LSC_MAX_BLOCK 134217728     /* bytes of a node block */
 #define LSC_MAX_META 128            /* bytes of a metadata value */
+#define IX_SPILL_BYTES (64*1024*1024)  /* of changed pages that a transaction keeps in memory */
 #define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
 #define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
 #define LSC_BUILD_MEMORY ((u64)1024*1024*1024)    /* PRAGMA libsql_vector_build_memory, unless it is set */

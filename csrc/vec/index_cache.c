@@ -61,6 +61,10 @@ static void ixSettle(LscIndex *p, Pager *pPager){
 
 static void ixWrote(LscIndex *p, Pager *pPager){
   ixSettle(p, pPager);
+  /* A transaction comes back to pages all over the tree: they are to stay until it ends. */
+  if( !p->bWrote && pPager->pPCache->szSpill<(int)(IX_SPILL_BYTES/pPager->pageSize) ){
+    (void)sqlite3PagerSetSpillsize(pPager, (int)(IX_SPILL_BYTES/pPager->pageSize));
+  }
   p->bWrote = 1;
   p->nDepth = pPager->nSavepoint;
 }

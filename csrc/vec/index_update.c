@@ -99,7 +99,7 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
   u32 node = aSlot[0].node, nTo, i;
   const u32 *aTo = lscGraphEdges(g, node, &nTo);
   int bNew = p->bNew && node==p->iNew, found, rc;
-  u8 aCount[2];
+  u8 aCount[2], aOld[2];
   if( !lscGraphIsLive(g, node) ) return SQLITE_OK;
   rc = editVector(p, node, p->aFrom, &found);
   if( rc!=SQLITE_OK || !found ) return rc;
@@ -133,7 +133,9 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
   }
   rc = rowsSeek(p->pRows, lscGraphId(g, node), &found);
   if( rc==SQLITE_OK && !found ) rc = SQLITE_CORRUPT_BKPT;
-  if( rc==SQLITE_OK ) rc = rowsWrite(p->pRows, 8, 2, aCount);
+  if( rc==SQLITE_OK ) rc = rowsRead(p->pRows, 8, 2, aOld);
+  /* The count lies on another page than most slots: that one stays clean. */
+  if( rc==SQLITE_OK && memcmp(aOld, aCount, 2)!=0 ) rc = rowsWrite(p->pRows, 8, 2, aCount);
   return rc;
 }
 
