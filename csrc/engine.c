@@ -44,6 +44,7 @@
 #include "vec/kernels.c"
 #include "vec/graph.c"
 #include "vec/graph_walk.c"
+#include "vec/graph_beam.c"
 #include "vec/graph_edit.c"
 #include "vec/graph_repair.c"
 #include "vec/graph_build.c"

@@ -75,8 +75,8 @@ static const uint32_t *lscGraphEdges(const LscGraph *g, uint32_t node, uint32_t 
 /* The distance of two nodes: cosine 1 - cos (NaN for a vector without direction), l2 the root, Hamming the bits. */
 static float lscGraphDistance(const LscGraph *g, uint32_t a, uint32_t b);
 
-/* The beam for the k nearest of nNode where the caller names none. */
-static uint32_t lscGraphBeam(const LscGraph *g, uint32_t nNode, uint32_t k);
+/* The beam for the k nearest where the caller names none. */
+static uint32_t lscGraphBeam(const LscGraph *g, uint32_t k);
 
 /*
 ** The k nearest live nodes, nearest first, equals by id, those at no distance (NaN) last; aHit has room for k.

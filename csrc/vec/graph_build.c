@@ -20,7 +20,7 @@
 # include <time.h>
 #endif
 
-enum { GRAPH_THREADS=64, GRAPH_BATCH=40, GRAPH_BUILD_MARKS=256 };
+enum { GRAPH_THREADS=64, GRAPH_BATCH=40, GRAPH_BUILD_MARKS=256, GRAPH_FAR=16 };
 
 typedef struct GraphPending {
   uint32_t next;                      /* 1 + another edge to the same node, or 0 */
@@ -173,7 +173,7 @@ static int graphTeamNew(GraphBuild *b, int nThread, GraphTeam **pp){
   pthread_cond_init(&t->begin, 0);
   pthread_cond_init(&t->end, 0);
 #endif
-  for(i=0; i<nThread && rc==0; i++) rc = graphScratch(b->g, &t->aScratch[i], b->ef, b->ef);
+  for(i=0; i<nThread && rc==0; i++) rc = graphScratch(b->g, &t->aScratch[i], b->ef, GRAPH_FAR);
 #ifndef _WIN32
   for(i=1; i<nThread && rc==0; i++){
     t->aMember[i].pTeam = t;
@@ -236,7 +236,8 @@ static void graphLinkOut(GraphBuild *b, GraphScratch *s, uint32_t iItem){
     a[n].distance = s->aFar[i].distance;
     a[n].node = s->aFar[i].node & ~GRAPH_DONE;
   }
-  n = graphPrune(g, a, n, b->nCap, GRAPH_TWINS);
+  /* Room for edges back. */
+  n = graphPrune(g, a, n, b->nCap - b->nCap/4, GRAPH_TWINS);
   graphSetRow(b, node, a, n);
 }
 

@@ -227,7 +227,6 @@ static int graphGather(LscGraph *g, uint32_t node, uint32_t ef, const uint32_t *
   memcpy(pCopy, q.p, g->nByte);
   q.p = pCopy;
   s->bFar = 1;
-  s->k = 0;
   graphSee(s, node);
   rc = graphSearchBeam(g, &q, ef, aStart, nStart);
   s->bFar = 0;

@@ -22,8 +22,11 @@
 
 enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8 };       /* of a node */
 enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, at most */
+enum { GRAPH_SCAN=25 };               /* vectors that are looked at in the time for one that is followed */
 #define GRAPH_MAX_NODES 0x7fffffffu
 #define GRAPH_DONE 0x80000000u        /* in an entry of a beam: its edges were followed */
+
+typedef struct GraphProbe GraphProbe;
 
 /* What a walk works with; one for each thread. */
 typedef struct GraphScratch {
@@ -33,8 +36,8 @@ typedef struct GraphScratch {
   LscGraphHit *aFar;                  /* nodes that were followed and then fell out of the beam, if bFar */
   uint32_t nFar, nFarAlloc;
   int bFar;
-  uint32_t k, nPatience;              /* if nPatience: to stop after so many nodes that brought nothing to the first k */
-  uint32_t nFollowed;
+  GraphProbe *pProbe;          /* what is asked of a walk, or NULL */
+  uint32_t nFollowed;                 /* by the last walk */
 } GraphScratch;
 
 /* A vector to find the neighbours of; inverse is of its length, for cosines. */
@@ -66,6 +69,7 @@ struct LscGraph {
   uint32_t nHash;
   uint32_t aMark[GRAPH_MARKS];        /* loaded nodes picked at random */
   uint32_t nMark, nMarkLoaded;        /* how many were loaded then */
+  uint32_t beam, nBeamLive;           /* tried out, and how many nodes were there then; or 0 */
   GraphScratch s;
 };
 
@@ -124,7 +128,16 @@ static void graphSetLoaded(LscGraph *g, uint32_t node);
 
 /* graph_walk.c */
 static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
+static void graphForget(const LscGraph *g, GraphScratch *s);
+static int graphSearchBeam(LscGraph *g, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
+static void graphFinish(const LscGraph *g, GraphScratch *s);
 static void graphSort(const LscGraph *g, LscGraphHit *a, uint32_t n);
+
+/* graph_beam.c */
+static void graphProbe(const GraphScratch *s, GraphProbe *p);
+static uint32_t graphProbeNext(const GraphProbe *p);
+static uint32_t graphScanBeam(const LscGraph *g);
+static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam);
 
 /* graph_edit.c */
 static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax, uint32_t nTwin);

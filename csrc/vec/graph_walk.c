@@ -5,9 +5,8 @@
 ** until all of the beam are followed. A node that was known by an edge's approximate vector is loaded when it is its
 ** turn, and takes the place that its exact distance gives it; so all that is left in the beam is exact.
 **
-** A search begins at the best of nodes picked at random, which finds the right part of data that lie in groups. It has three ways
-** to be cheap: a fixed beam; a beam chosen for hard data, given up once the first k have not changed for
-** a while; and looking at all vectors, where a walk would look at a good part of them anyway.
+** A search begins at the best of nodes picked at random, which finds the right part of data that lie in groups. Where a walk would take
+** as long as looking at all vectors, it does that.
 */
 #include "graph_int.h"
 
@@ -78,7 +77,7 @@ static int graphArrive(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32
 */
 static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart){
   int bCareful = g->nUnloaded!=0 || g->nDeadEdge!=0;
-  uint32_t i, cur = 0, iChanged = 0;
+  uint32_t i, cur = 0, iProbe = s->pProbe ? graphProbeNext(s->pProbe) : GRAPH_DONE;
   s->nBeam = 0;
   s->nFar = 0;
   s->nFollowed = 0;
@@ -91,9 +90,12 @@ static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t
     uint32_t node = s->aBeam[cur].node, nTo, iFrom, iBest = ef;
     if( node & GRAPH_DONE ){
       cur++;
+      if( cur>=iProbe ){
+        graphProbe(s, s->pProbe);
+        iProbe = graphProbeNext(s->pProbe);
+      }
       continue;
     }
-    if( s->nPatience && cur>=s->k && s->nFollowed - iChanged>s->nPatience ) break;
     if( bCareful && (g->aState[node] & GRAPH_LOADED)==0 ){
       int bGone, rc = graphArrive(g, s, q, cur, &bGone);
       if( rc ) return rc;
@@ -109,10 +111,9 @@ static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t
       uint32_t iPlace = graphMeet(g, s, q, ef, graphRow(g, node) + 1 + iFrom, nPart, bCareful);
       if( iPlace<iBest ) iBest = iPlace;
     }
-    if( iBest<s->k ) iChanged = s->nFollowed;
-    if( iBest<=cur ) cur = iBest;
-    else cur++;
-    if( cur<s->nBeam ) GRAPH_PREFETCH(graphRow(g, s->aBeam[cur].node & ~GRAPH_DONE));
+    if( iBest<cur ) cur = iBest;
+    i = cur + (cur<s->nBeam && (s->aBeam[cur].node & GRAPH_DONE));
+    if( i<s->nBeam ) GRAPH_PREFETCH(graphRow(g, s->aBeam[i].node & ~GRAPH_DONE));
   }
   return 0;
 }
@@ -230,12 +231,6 @@ static int graphScan(LscGraph *g, const GraphQuery *q, uint32_t ef){
   return 0;
 }
 
-static uint32_t lscGraphBeam(const LscGraph *g, uint32_t nNode, uint32_t k){
-  double beam = 12*sqrt(sqrt((double)nNode))*sqrt((double)k);
-  (void)g;
-  return beam>nNode ? nNode : beam<k ? k : (uint32_t)beam;
-}
-
 /* Leaves loaded nodes in the beam, without their flags: the distances of others may not be exact. */
 static void graphFinish(const LscGraph *g, GraphScratch *s){
   uint32_t i, n = 0;
@@ -296,19 +291,17 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
   }
   if( ef==0 ) ef = g->c.nSearch;
   bChosen = ef==0;
-  if( ef==0 ) ef = lscGraphBeam(g, g->nNode, k);
+  if( bChosen ) rc = graphChooseBeam(g, k, &ef);
+  if( rc ) goto out;
   if( ef<k ) ef = k;
   for(;;){
-    int bScan = lscGraphIsWhole(g) && ef>=lscGraphLive(g)/8, bAll;
+    int bScan = lscGraphIsWhole(g) && ef>graphScanBeam(g), bAll;
     uint32_t nAlloc = g->nAlloc;
     if( bScan ){
       if( xAllow ) ef = lscGraphLive(g);
       rc = graphScan(g, &q, ef);
     }else{
-      g->s.k = k;
-      g->s.nPatience = bChosen && xAllow==0 ? 64 + ef/8 : 0;
       rc = graphSearchBeam(g, &q, ef, aStart, nStart);
-      g->s.nPatience = 0;
       graphForget(g, &g->s);
     }
     if( rc ) goto out;
@@ -320,7 +313,7 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
     bAll = g->s.nBeam<ef;
     rc = graphTake(g, k, xAllow, pAllow, aAsked, aHit, &nHit, &iRank);
     if( rc || bScan ) goto out;
-    if( nHit==k && (xAllow==0 || !bChosen || ef>=lscGraphBeam(g, g->nNode, iRank)) ) break;
+    if( nHit==k && (xAllow==0 || !bChosen || ef>=lscGraphBeam(g, iRank)) ) break;
     if( bAll ){
       if( !lscGraphIsWhole(g) || ef>=g->nNode ) break;
       ef = g->nNode;
