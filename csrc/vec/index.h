@@ -6,8 +6,10 @@
 **   index_cache.c    the graph of an open index in memory, which of its states is still true
 **   index_update.c   insert, delete, clear
 **   index_fill.c     many rows at once
-**   index_check.c    vector_index_info(), vector_index_check()
+**   index_search.c   the nearest nodes
 **   index_table.c    vector_top_k()
+**   index_survey.c   all blocks read and compared
+**   index_check.c    vector_index_info(), vector_index_check()
 **
 ** A node block is the value of column "data" of a shadow row, whose rowid is the node's id. C = nCap, little-endian:
 **
@@ -31,6 +33,7 @@
 #define IX_SPILL_BYTES (64*1024*1024)  /* of changed pages that a transaction keeps in memory */
 #define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
 #define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
+#define LSC_SMALL 1000              /* nodes of an index that is loaded as a whole, and all are compared */
 #define LSC_BUILD_MEMORY ((u64)1024*1024*1024)    /* PRAGMA libsql_vector_build_memory, unless it is set */
 
 /* What the metadata says, and what follows from it. */

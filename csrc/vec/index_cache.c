@@ -324,9 +324,28 @@ static void ixConfig(LscIndex *p, LscGraphConfig *pConfig){
   pConfig->pCtx = p;
 }
 
-/* Every operation is between these two. A graph is there, and a cursor to load from. */
+/* Loads every row. */
+static int ixLoadAll(LscIndex *p, LscRows *pRows){
+  int eof = 0, rc;
+  u32 node;
+  for(rc=sqlite3BtreeFirst(&pRows->cur, &eof); rc==SQLITE_OK && !eof; rc=sqlite3BtreeNext(&pRows->cur, 0)){
+    if( AtomicLoad(&p->db->u1.isInterrupted) ) return SQLITE_INTERRUPT;
+    rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
+    if( rc==SQLITE_OK && !lscGraphIsLoaded(p->pGraph, node) ){
+      rc = rowsHeader(pRows);
+      if( rc==SQLITE_OK ) rc = ixLoadRow(p, pRows, p->pGraph, node);
+    }
+    if( rc!=SQLITE_OK ) return rc;
+  }
+  if( rc==SQLITE_DONE ) rc = SQLITE_OK;
+  p->bAll = rc==SQLITE_OK;
+  return rc;
+}
+
+/* Every operation is between these two. A graph is there, for writing with all nodes of a small index, and a cursor to
+** load from. */
 static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
-  int rc = SQLITE_OK;
+  int eof, rc = SQLITE_OK;
   sqlite3BtreeEnter(p->pBt);
   rc = rowsOpen(p, bWrite, pRows);
   if( rc==SQLITE_OK && p->pGraph==0 ){
@@ -335,6 +354,11 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
     rc = lscGraphNew(&config, &p->pGraph);
   }
   p->pLoad = pRows;
+  if( rc==SQLITE_OK && bWrite && !p->bAll ){
+    rc = sqlite3BtreeFirst(&pRows->cur, &eof);
+    if( rc==SQLITE_OK && (eof || sqlite3BtreeRowCountEst(&pRows->cur)<=LSC_SMALL) ) rc = ixLoadAll(p, pRows);
+    if( rc==SQLITE_CORRUPT ) rc = SQLITE_OK;      /* the row may be out of the way, or be the one that goes */
+  }
   return rc;
 }
 

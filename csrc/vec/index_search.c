@@ -5,8 +5,7 @@
 ** rows of a filter one by one where it lets few through. A filter is a condition on the table,
 ** evaluated first; the graph is walked freely and only what may be found is looked up in its sorted result.
 */
-#define LSC_SMALL 1000              /* nodes that are all compared, and rows of a filter that always are */
-#define LSC_FEW 50                  /* so are rows of a filter that are fewer than one in so many */
+#define LSC_FEW 50                  /* rows of a filter that are compared one by one: one in so many, or LSC_SMALL */
 
 typedef struct LscFound {
   float distance;
@@ -134,22 +133,6 @@ static int ixSearchRows(LscIndex *p, LscRows *pRows, const LscVector *pQuery, i6
   return rc;
 }
 
-/* Loads every row. */
-static int ixLoadAll(LscIndex *p, LscRows *pRows){
-  int eof = 0, rc;
-  u32 node;
-  for(rc=sqlite3BtreeFirst(&pRows->cur, &eof); rc==SQLITE_OK && !eof; rc=sqlite3BtreeNext(&pRows->cur, 0)){
-    if( AtomicLoad(&p->db->u1.isInterrupted) ) return SQLITE_INTERRUPT;
-    rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
-    if( rc==SQLITE_OK && !lscGraphIsLoaded(p->pGraph, node) ){
-      rc = rowsHeader(pRows);
-      if( rc==SQLITE_OK ) rc = ixLoadRow(p, pRows, p->pGraph, node);
-    }
-    if( rc!=SQLITE_OK ) return rc;
-  }
-  return rc==SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 /* All nodes that are loaded. */
 static int ixSearchAll(LscIndex *p, const LscVector *pQuery, i64 k, LscAllow *pAllow, LscFound **paFound, i64 *pn){
   u32 nNode = lscGraphCount(p->pGraph), i;
@@ -229,7 +212,6 @@ static int ixSearch(LscIndex *p, Table *pTab, const LscVector *pQuery, i64 k, co
   if( rc==SQLITE_OK && k>0 ){
     if( nRow<=LSC_SMALL && p->par.type!=LSC_F64 ){
       if( !p->bAll ) rc = ixLoadAll(p, &rows);
-      p->bAll = rc==SQLITE_OK;
       if( rc==SQLITE_OK ) rc = ixSearchAll(p, pQuery, k, zFilter ? &allow : 0, paFound, pn);
     }else if( zFilter && (allow.n<=LSC_SMALL || allow.n<=nRow/LSC_FEW) ){
       rc = ixSearchRows(p, &rows, pQuery, k, &allow, paFound, pn);

@@ -265,11 +265,14 @@ static int topkRowid(sqlite3_vtab_cursor *pCursor, sqlite3_int64 *piRowid){
   return SQLITE_OK;
 }
 
+static int lscReportRegister(sqlite3 *db);
+
 static int lscIndexRegister(sqlite3 *db){
   static const sqlite3_module module = {
     .iVersion = 0, .xConnect = topkConnect, .xBestIndex = topkBest, .xDisconnect = topkDisconnect, .xOpen = topkOpen,
     .xClose = topkClose, .xFilter = topkFilter, .xNext = topkNext, .xEof = topkEof, .xColumn = topkColumn,
     .xRowid = topkRowid
   };
-  return sqlite3_create_module(db, "vector_top_k", &module, 0);
+  int rc = sqlite3_create_module(db, "vector_top_k", &module, 0);
+  return rc==SQLITE_OK ? lscReportRegister(db) : rc;
 }
