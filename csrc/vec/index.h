@@ -34,6 +34,7 @@
 #define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
 #define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
 #define LSC_SMALL 1000              /* nodes of an index that is loaded as a whole, and all are compared */
+#define LSC_FEW 50                  /* one row in so many is not many */
 #define LSC_BUILD_MEMORY ((u64)1024*1024*1024)    /* PRAGMA libsql_vector_build_memory, unless it is set */
 
 /* What the metadata says, and what follows from it. */

@@ -17,6 +17,7 @@ static void ixDrop(LscIndex *p){
   p->pGraph = 0;
   p->nRow = -1;
   p->bAll = 0;
+  p->nDeleted = 0;
 }
 
 static void ixFree(LscIndex *p){
@@ -109,27 +110,34 @@ static KeyInfo *ixKeyInfo(sqlite3 *db, Index *pIdx){
   return pInfo;
 }
 
-/* Finds the b-trees in the schema. */
+/* Finds the b-trees in the schema. Another schema may have made another index of the same b-trees: the metadata is read
+** anew. */
 static int ixResolve(LscIndex *p){
   sqlite3 *db = p->db;
   Schema *pSchema = db->aDb[p->iDb].pSchema;
+  Pgno aOld[3];
   Table *pTab;
   Index *pIdx;
   char *zTab;
   if( p->iRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
+  aOld[0] = p->iRoot;
+  aOld[1] = p->iRowRoot;
+  aOld[2] = p->iKeyRoot;
   sqlite3KeyInfoUnref(p->pRowInfo);
   sqlite3KeyInfoUnref(p->pKeyInfo);
   p->pRowInfo = p->pKeyInfo = 0;
   p->iRoot = p->iRowRoot = p->iKeyRoot = 0;
   p->bKeyed = p->bForeign = 0;
-  p->iVersion--;                    /* another schema: what is kept may be another index's */
-  p->bWrote = 0;
+  p->bParams = 0;
   zTab = sqlite3_mprintf("%s_shadow", p->zName);
   if( zTab==0 ) return SQLITE_NOMEM_BKPT;
   pTab = sqlite3FindTable(db, zTab, db->aDb[p->iDb].zDbSName);
   sqlite3_free(zTab);
-  if( pTab==0 || !IsOrdinaryTable(pTab) || !HasRowid(pTab) ) return SQLITE_OK;
-  if( pTab->iPKey!=0 || pTab->nCol<2 || pTab->nCol>3 || pTab->nNVCol!=pTab->nCol ) return SQLITE_OK;
+  if( pTab==0 || !IsOrdinaryTable(pTab) || !HasRowid(pTab) || pTab->iPKey!=0 || pTab->nCol<2 || pTab->nCol>3
+   || pTab->nNVCol!=pTab->nCol ){
+    ixDrop(p);
+    return SQLITE_OK;
+  }
   p->bKeyed = pTab->nCol==3;
   for(pIdx=pTab->pIndex; pIdx; pIdx=pIdx->pNext){
     int iCol = pIdx->nKeyCol==1 && pIdx->pPartIdxWhere==0 ? pIdx->aiColumn[0] : -3;
@@ -148,21 +156,32 @@ static int ixResolve(LscIndex *p){
   p->iFormat = pSchema->file_format;
   p->iCookie = pSchema->schema_cookie;
   p->iGeneration = pSchema->iGeneration;
+  if( p->iRoot!=aOld[0] || p->iRowRoot!=aOld[1] || p->iKeyRoot!=aOld[2] ) ixDrop(p);
   return SQLITE_OK;
 }
 
-/* Reads the metadata. */
+/* Reads the metadata; what is kept goes if it says something else than before. */
 static int ixParams(LscIndex *p){
   u8 aMeta[LSC_MAX_META+1];
+  LscIndexParams par;
   int n, rc = lscIndexMetaRead(p->db, p->iDb, p->zName, aMeta, &n);
   if( rc!=SQLITE_OK ) return rc;
-  if( n<0 || lscIndexMetaDecode(aMeta, n, &p->par)!=SQLITE_OK ) return ixError(p, SQLITE_ERROR, "SQL logic error");
-  sqlite3_free(p->aBlock);
-  sqlite3_free(p->aWide);
-  p->aBlock = sqlite3_malloc64((u64)p->par.nBlock + sizeof(u32)*(u64)p->par.nCap + 64);
-  p->aWide = sqlite3_malloc64(2*sizeof(float)*(u64)p->par.n);
-  if( p->aBlock==0 || p->aWide==0 ) return SQLITE_NOMEM_BKPT;
-  p->aQuery = p->aWide + p->par.n;
+  if( n<0 || lscIndexMetaDecode(aMeta, n, &par)!=SQLITE_OK ) return ixError(p, SQLITE_ERROR, "SQL logic error");
+  if( p->aBlock==0 || memcmp(&p->par, &par, sizeof(par))!=0 ){
+    ixDrop(p);
+    sqlite3_free(p->aBlock);
+    sqlite3_free(p->aWide);
+    p->par = par;
+    p->aBlock = sqlite3_malloc64((u64)par.nBlock + sizeof(u32)*(u64)par.nCap + 64);
+    p->aWide = sqlite3_malloc64(2*sizeof(float)*(u64)par.n);
+    if( p->aBlock==0 || p->aWide==0 ){
+      sqlite3_free(p->aBlock);
+      p->aBlock = 0;
+      return SQLITE_NOMEM_BKPT;
+    }
+    p->aQuery = p->aWide + par.n;
+  }
+  p->bParams = 1;
   return SQLITE_OK;
 }
 
@@ -192,6 +211,7 @@ static LscIndex *ixKept(sqlite3 *db, int iDb, const char *zName){
     memcpy(pFound->zName, zName, nName+1);
     pFound->db = db;
     pFound->iPager = iPager;
+    pFound->iVersion = sqlite3PagerDataVersion(sqlite3BtreePager(db->aDb[iDb].pBt)) - 1;
     pFound->nRow = -1;
   }
   pFound->pNext = db->pLsc->pVecIndexes;
@@ -202,7 +222,7 @@ static LscIndex *ixKept(sqlite3 *db, int iDb, const char *zName){
 /* Whether what is kept is still true. */
 static int ixIsTrue(LscIndex *p, Pager *pPager){
   ixSettle(p, pPager);
-  if( sqlite3PagerDataVersion(pPager)!=p->iVersion || p->aBlock==0 ) return 0;
+  if( sqlite3PagerDataVersion(pPager)!=p->iVersion ) return 0;
   if( sqlite3BtreeTxnState(p->pBt)==SQLITE_TXN_WRITE ) return 1;
   return !p->bWrote && p->pBt->pBt->inTransaction!=TRANS_WRITE;       /* a shared cache has other writers */
 }
@@ -231,14 +251,14 @@ static int lscIndexOpen(sqlite3 *db, int iDb, const char *zName, LscIndex **pp, 
   p->pBt = pBt;
   p->iDb = iDb;
   rc = ixResolve(p);
-  if( rc==SQLITE_OK && !ixIsTrue(p, pPager) ){
+  if( !ixIsTrue(p, pPager) ){
     ixDrop(p);
-    rc = ixParams(p);
+    p->bParams = 0;
     p->iVersion = sqlite3PagerDataVersion(pPager);
     p->bWrote = sqlite3BtreeTxnState(pBt)==SQLITE_TXN_WRITE;
     p->nDepth = pPager->nSavepoint;
-    if( rc!=SQLITE_OK ) p->iVersion--;
   }
+  if( rc==SQLITE_OK && !p->bParams ) rc = ixParams(p);
   ixTakeError(p, rc, pzErr);
   sqlite3BtreeLeave(pBt);
   if( rc==SQLITE_OK ){
@@ -342,6 +362,15 @@ static int ixLoadAll(LscIndex *p, LscRows *pRows){
   return rc;
 }
 
+/* Whether it is time to load everything: at once if that is little, else when many rows were deleted. A delete without
+** all nodes in memory may leave edges to the deleted one behind. */
+static int ixWantsAll(LscIndex *p, LscRows *pRows){
+  i64 nRow = sqlite3BtreeRowCountEst(&pRows->cur);
+  u64 nNode = 4*(u64)p->par.n + 4*(u64)p->par.nCap + 64;
+  if( p->bAll || nRow<=LSC_SMALL ) return !p->bAll;
+  return p->nDeleted>nRow/LSC_FEW && (u64)nRow*nNode<p->db->pLsc->nScanLimit/2;
+}
+
 /* Every operation is between these two. A graph is there, for writing with all nodes of a small index, and a cursor to
 ** load from. */
 static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
@@ -356,7 +385,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
   p->pLoad = pRows;
   if( rc==SQLITE_OK && bWrite && !p->bAll ){
     rc = sqlite3BtreeFirst(&pRows->cur, &eof);
-    if( rc==SQLITE_OK && (eof || sqlite3BtreeRowCountEst(&pRows->cur)<=LSC_SMALL) ) rc = ixLoadAll(p, pRows);
+    if( rc==SQLITE_OK && (eof || ixWantsAll(p, pRows)) ) rc = ixLoadAll(p, pRows);
     if( rc==SQLITE_CORRUPT ) rc = SQLITE_OK;      /* the row may be out of the way, or be the one that goes */
   }
   return rc;

@@ -2,10 +2,9 @@
 ** index_search.c: the nearest nodes of an open index. Included by engine.c.
 **
 ** Three ways, all with exact distances in the result: the graph; all nodes where there are no more than LSC_SMALL; the
-** rows of a filter one by one where it lets few through. A filter is a condition on the table,
+** rows of a filter one by one where it lets through no more than that, or one in LSC_FEW. A filter is a condition on the table,
 ** evaluated first; the graph is walked freely and only what may be found is looked up in its sorted result.
 */
-#define LSC_FEW 50                  /* rows of a filter that are compared one by one: one in so many, or LSC_SMALL */
 
 typedef struct LscFound {
   float distance;
@@ -54,6 +53,18 @@ static int allowAdd(LscAllow *p, i64 *pnAlloc, i64 id){
   return SQLITE_OK;
 }
 
+/* Whether a text stays inside the parentheses that are put around it. */
+static int ixIsOne(const char *z){
+  int depth = 0;
+  LscLex x;
+  for(lscLexStart(&x, z, 0); x.type && depth>=0; lscLexNext(&x)){
+    if( x.type==TK_LP ) depth++;
+    if( x.type==TK_RP ) depth--;
+    if( x.type==TK_SEMI ) depth = -1;
+  }
+  return depth==0;
+}
+
 /* Evaluates a filter over the rows of pTab. */
 static int ixFilter(LscIndex *p, Table *pTab, const char *zFilter, LscAllow *pAllow, char **pzErr){
 #ifdef SQLITE_PREPARE_FROM_DDL
@@ -63,20 +74,16 @@ static int ixFilter(LscIndex *p, Table *pTab, const char *zFilter, LscAllow *pAl
 #endif
   sqlite3 *db = p->db;
   const char *zKey = HasRowid(pTab) ? scanRowid(pTab) : pTab->aCol[sqlite3PrimaryKeyIndex(pTab)->aiColumn[0]].zCnName;
-  const char *zTail = 0;
   sqlite3_stmt *pStmt = 0;
   i64 nAlloc = 0;
   char *zSql;
   int rc;
+  if( !ixIsOne(zFilter) ) return lscError(pzErr, "vector index(search): fourth parameter (filter) must be one expression");
   if( zKey==0 ) return lscError(pzErr, "vector index(search): columns of %s hide its rowid", pTab->zName);
   zSql = sqlite3_mprintf("SELECT \"%w\" FROM \"%w\".\"%w\" WHERE (%s\n)",
                          zKey, db->aDb[p->iDb].zDbSName, pTab->zName, zFilter);
   if( zSql==0 ) return SQLITE_NOMEM_BKPT;
-  rc = sqlite3_prepare_v3(db, zSql, -1, flags, &pStmt, &zTail);
-  if( rc==SQLITE_OK && (zTail[0] || !sqlite3_stmt_readonly(pStmt)) ){
-    rc = lscError(pzErr, "vector index(search): fourth parameter (filter) must be one expression");
-    goto out;
-  }
+  rc = sqlite3_prepare_v3(db, zSql, -1, flags, &pStmt, 0);
   while( rc==SQLITE_OK && (rc = sqlite3_step(pStmt))==SQLITE_ROW ){
     int found = 1;
     i64 id = 0;
@@ -98,7 +105,6 @@ static int ixFilter(LscIndex *p, Table *pTab, const char *zFilter, LscAllow *pAl
   }else if( rc!=SQLITE_NOMEM ){
     *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(db));
   }
-out:
   sqlite3_finalize(pStmt);
   sqlite3_free(zSql);
   return rc;

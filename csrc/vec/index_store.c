@@ -18,6 +18,7 @@ struct LscIndex {
   KeyInfo *pRowInfo, *pKeyInfo;     /* one reference each */
   u8 bKeyed;                        /* the second shape: index_key is not the rowid */
   u8 bForeign;                      /* the table has another index, which would go wrong if we wrote */
+  u8 bParams;                       /* par is what the metadata says */
   u8 iFormat;                       /* file format, for integers in records */
   LscIndexParams par;
   u64 iPager;                       /* what is cached is that of this pager ... */
@@ -27,6 +28,7 @@ struct LscIndex {
   LscGraph *pGraph;                 /* owned; NULL if nothing is cached */
   i64 nRow;                         /* rows; -1: not counted */
   u8 bAll;                          /* every row is loaded */
+  u32 nDeleted;                     /* rows, since the graph was new */
   u8 *aBlock;                       /* owned: room for LSC_ROW_HEAD + nBlock bytes */
   float *aWide, *aQuery;            /* owned, in one piece: n floats each */
   struct LscRows *pLoad;            /* the cursor of the operation under way */

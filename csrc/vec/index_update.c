@@ -298,6 +298,7 @@ static int ixDelete(LscIndex *p, LscRows *pRows, sqlite3_value *pKey){
   if( rc==SQLITE_OK ) rc = rowIndex(p, id, pKey, 0);
   if( rc!=SQLITE_OK ) ixDrop(p);
   else if( p->nRow>0 ) p->nRow--;
+  p->nDeleted++;
 out:
   editClear(&edit);
   return rc;
