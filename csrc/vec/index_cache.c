@@ -17,7 +17,7 @@ static void ixDrop(LscIndex *p){
   p->pGraph = 0;
   p->nRow = -1;
   p->bAll = 0;
-  p->nDeleted = 0;
+  p->nDeleted = p->nLoaded = 0;
 }
 
 static void ixFree(LscIndex *p){
@@ -308,6 +308,7 @@ static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
   u32 nTo, j;
   int rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
   if( rc!=SQLITE_OK ) return rc;
+  p->nLoaded++;
   nTo = ixGet2(&a[8]);
   if( nTo>pPar->nCap ) return ixCorrupt(p, rowsId(pRows), "too many edges");
   rc = rowsRead(pRows, ixVectorAt(pPar, 0), nTo*pPar->nEdge, &a[ixVectorAt(pPar, 0)]);
@@ -362,13 +363,13 @@ static int ixLoadAll(LscIndex *p, LscRows *pRows){
   return rc;
 }
 
-/* Whether it is time to load everything: at once if that is little, else when many rows were deleted. A delete without
-** all nodes in memory may leave edges to the deleted one behind. */
-static int ixWantsAll(LscIndex *p, LscRows *pRows){
-  i64 nRow = sqlite3BtreeRowCountEst(&pRows->cur);
-  u64 nNode = 4*(u64)p->par.n + 4*(u64)p->par.nCap + 64;
+/* Whether it is time to load everything: at once if that is little; when a good part of it is loaded, since a whole graph is
+** searched better; when many rows were deleted, since a delete that does not know all edges may leave some to nowhere. */
+static int ixWantsAll(LscIndex *p, i64 nRow){
+  u64 nNode = 4*((u64)p->par.n + (u64)p->par.nCap) + 64;
   if( p->bAll || nRow<=LSC_SMALL ) return !p->bAll;
-  return p->nDeleted>nRow/LSC_FEW && (u64)nRow*nNode<p->db->pLsc->nScanLimit/2;
+  if( (u64)nRow*nNode>p->db->pLsc->nScanLimit/2 ) return 0;
+  return p->nLoaded>nRow/4 || p->nDeleted>nRow/LSC_FEW;
 }
 
 /* Every operation is between these two. A graph is there, for writing with all nodes of a small index, and a cursor to
@@ -385,7 +386,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
   p->pLoad = pRows;
   if( rc==SQLITE_OK && bWrite && !p->bAll ){
     rc = sqlite3BtreeFirst(&pRows->cur, &eof);
-    if( rc==SQLITE_OK && (eof || ixWantsAll(p, pRows)) ) rc = ixLoadAll(p, pRows);
+    if( rc==SQLITE_OK && (eof || ixWantsAll(p, sqlite3BtreeRowCountEst(&pRows->cur))) ) rc = ixLoadAll(p, pRows);
     if( rc==SQLITE_CORRUPT ) rc = SQLITE_OK;      /* the row may be out of the way, or be the one that goes */
   }
   return rc;

@@ -52,7 +52,7 @@ static int lscFillNew(LscIndex *pIndex, LscFill **pp, char **pzErr){
   if( p==0 ) return SQLITE_NOMEM_BKPT;
   p->p = pIndex;
   p->nLimit = pIndex->db->pLsc->nVecBuild;
-  p->bRaw = pIndex->par.type!=LSC_F32 && pIndex->par.type!=LSC_F1BIT;
+  p->bRaw = !ixIsGraphType(pIndex->par.type);
   p->bSorted = 1;
   ixConfig(pIndex, &config);
   rc = lscGraphNew(&config, &p->pGraph);

@@ -216,9 +216,11 @@ static int ixSearch(LscIndex *p, Table *pTab, const LscVector *pQuery, i64 k, co
   if( rc==SQLITE_OK ) rc = ixCount(p, &nRow);
   if( k>nRow ) k = nRow;
   if( rc==SQLITE_OK && k>0 ){
-    if( nRow<=LSC_SMALL && p->par.type!=LSC_F64 ){
-      if( !p->bAll ) rc = ixLoadAll(p, &rows);
-      if( rc==SQLITE_OK ) rc = ixSearchAll(p, pQuery, k, zFilter ? &allow : 0, paFound, pn);
+    if( ixWantsAll(p, nRow) ) rc = ixLoadAll(p, &rows);
+    if( rc!=SQLITE_OK ){
+      /* no search */
+    }else if( nRow<=LSC_SMALL && p->par.type!=LSC_F64 ){
+      rc = ixSearchAll(p, pQuery, k, zFilter ? &allow : 0, paFound, pn);
     }else if( zFilter && (allow.n<=LSC_SMALL || allow.n<=nRow/LSC_FEW) ){
       rc = ixSearchRows(p, &rows, pQuery, k, &allow, paFound, pn);
     }else{

@@ -28,7 +28,7 @@ struct LscIndex {
   LscGraph *pGraph;                 /* owned; NULL if nothing is cached */
   i64 nRow;                         /* rows; -1: not counted */
   u8 bAll;                          /* every row is loaded */
-  u32 nDeleted;                     /* rows, since the graph was new */
+  u32 nDeleted, nLoaded;            /* rows, since the graph was new */
   u8 *aBlock;                       /* owned: room for LSC_ROW_HEAD + nBlock bytes */
   float *aWide, *aQuery;            /* owned, in one piece: n floats each */
   struct LscRows *pLoad;            /* the cursor of the operation under way */
@@ -74,6 +74,9 @@ static LscVector ixVector(int type, u32 n, const u8 *a){
   }
   return v;
 }
+
+/* Whether vectors of the type are in the graph byte by byte. */
+static int ixIsGraphType(int type){ return type==LSC_F32 || type==LSC_F1BIT; }
 
 /* The distance that is stored with an edge. */
 static float ixDistance(const LscIndexParams *p, int type, const u8 *a, const u8 *b){

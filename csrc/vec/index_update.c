@@ -15,6 +15,8 @@ typedef struct LscEdit {
   LscRows *pRows;                   /* a cursor for writing */
   LscSlot *aSlot;                   /* owned */
   u32 nSlot, nAlloc;
+  u32 iAt;                          /* the node whose row the cursor is at, if bAt */
+  u8 bAt;
   u32 iNew;                         /* the node that is inserted: it has no row yet */
   u8 bNew;
   u8 *aNew;                         /* owned: its block, its vector set */
@@ -78,14 +80,29 @@ static int ixToEdge(const LscIndexParams *p, const u8 *aNode, u8 *aEdge){
   return rc;
 }
 
-/* The vector of a node for edges to it. *pFound: it has a row, or is the new node. Moves the cursor. */
+/* Moves to the row of a node, unless the cursor is there. */
+static int editSeek(LscEdit *p, u32 node, int *pFound){
+  int rc;
+  *pFound = 1;
+  if( p->bAt && p->iAt==node ) return SQLITE_OK;
+  p->bAt = 0;
+  rc = rowsSeek(p->pRows, lscGraphId(p->p->pGraph, node), pFound);
+  p->bAt = rc==SQLITE_OK && *pFound;
+  p->iAt = node;
+  return rc;
+}
+
+/* The vector of a node for edges to it. *pFound: it has a row, or is the new node. */
 static int editVector(LscEdit *p, u32 node, u8 *aEdge, int *pFound){
   LscIndex *pIndex = p->p;
   const LscIndexParams *pPar = &pIndex->par;
   int rc;
   *pFound = 1;
   if( p->bNew && node==p->iNew ) return ixToEdge(pPar, &p->aNew[pPar->nHead], aEdge);
-  rc = rowsSeek(p->pRows, lscGraphId(pIndex->pGraph, node), pFound);
+  if( ixIsGraphType(pPar->type) && lscGraphIsLoaded(pIndex->pGraph, node) ){
+    return ixToEdge(pPar, lscGraphVector(pIndex->pGraph, node), aEdge);
+  }
+  rc = editSeek(p, node, pFound);
   if( rc!=SQLITE_OK || !*pFound ) return rc;
   rc = rowsRead(p->pRows, pPar->nHead, pPar->nNode, pIndex->aBlock);
   return rc==SQLITE_OK ? ixToEdge(pPar, pIndex->aBlock, aEdge) : rc;
@@ -99,10 +116,9 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
   u32 node = aSlot[0].node, nTo, i;
   const u32 *aTo = lscGraphEdges(g, node, &nTo);
   int bNew = p->bNew && node==p->iNew, found, rc;
-  u8 aCount[2], aOld[2];
+  u8 aCount[2];
   if( !lscGraphIsLive(g, node) ) return SQLITE_OK;
   rc = editVector(p, node, p->aFrom, &found);
-  if( rc!=SQLITE_OK || !found ) return rc;
   for(i=0; i<n && rc==SQLITE_OK; i++){
     u32 slot = aSlot[i].slot;
     u8 aMeta[16];
@@ -120,22 +136,22 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
       memcpy(&p->aNew[ixSlotAt(pPar, slot)], aMeta, 16);
       continue;
     }
-    rc = rowsSeek(p->pRows, lscGraphId(g, node), &found);
-    if( rc==SQLITE_OK && !found ) rc = SQLITE_CORRUPT_BKPT;
+    rc = editSeek(p, node, &found);
+    if( rc==SQLITE_OK && !found ) return SQLITE_CORRUPT_BKPT;
     if( rc==SQLITE_OK ) rc = rowsWrite(p->pRows, ixVectorAt(pPar, slot), pPar->nEdge, p->aTo);
     if( rc==SQLITE_OK ) rc = rowsWrite(p->pRows, ixSlotAt(pPar, slot), 16, aMeta);
   }
-  ixPut2(aCount, nTo);
   if( rc!=SQLITE_OK ) return rc;
   if( bNew ){
-    memcpy(&p->aNew[8], aCount, 2);
+    ixPut2(&p->aNew[8], nTo);
     return SQLITE_OK;
   }
-  rc = rowsSeek(p->pRows, lscGraphId(g, node), &found);
-  if( rc==SQLITE_OK && !found ) rc = SQLITE_CORRUPT_BKPT;
-  if( rc==SQLITE_OK ) rc = rowsRead(p->pRows, 8, 2, aOld);
-  /* The count lies on another page than most slots: that one stays clean. */
-  if( rc==SQLITE_OK && memcmp(aOld, aCount, 2)!=0 ) rc = rowsWrite(p->pRows, 8, 2, aCount);
+  rc = editSeek(p, node, &found);
+  if( rc==SQLITE_OK && found ) rc = rowsRead(p->pRows, 8, 2, aCount);
+  if( rc==SQLITE_OK && found && ixGet2(aCount)!=nTo ){
+    ixPut2(aCount, nTo);
+    rc = rowsWrite(p->pRows, 8, 2, aCount);
+  }
   return rc;
 }
 
