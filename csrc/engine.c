@@ -52,6 +52,7 @@
 #include "vec/convert.c"
 #include "vec/text.c"
 #include "vec/functions.c"
+#include "vec/index_watch.c"
 #include "vec/scan.c"
 #include "vec/scan_load.c"
 #include "vec/scan_table.c"

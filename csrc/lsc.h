@@ -107,6 +107,11 @@ int lsc_vector_search(
   lsc_error *error
 );
 
+/* While rows go into a vector index, call xWatch with how many are done of all; not 0 stops it. NULL: no more. */
+void lsc_vector_watch(
+  sqlite3 *db, int (*xWatch)(void *pArg, sqlite3_int64 nDone, sqlite3_int64 nTotal), void *pArg
+);
+
 /* The value of a column of the current row as SQLite casts it to a blob; borrowed, NULL when it is empty. */
 const void *lsc_column_blob(lsc_stmt *s, int i, int *n);
 

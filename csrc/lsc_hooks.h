@@ -24,6 +24,8 @@ struct LscConn {
   /* While the default log runs a checkpoint that somebody watches: what to call for each page. */
   int (*xCkptPage)(void *pArg, int mxSafeFrame, const unsigned char *pPage, int nPage, int pgno, int iFrame);
   void *pCkptArg;
+  int (*xWatch)(void *pArg, i64 nDone, i64 nTotal);   /* called while a vector index fills, or NULL */
+  void *pWatchArg;                          /* borrowed */
   u8 alterCheck;                            /* PRAGMA libsql_alter_check */
   void *pScanSets;                          /* columns kept for vector searches: ScanSet, vec/scan.c */
   u64 nScanLimit;                           /* bytes that they may take, PRAGMA libsql_vector_cache */
@@ -85,6 +87,9 @@ static u32 lsc_take_pages(sqlite3 *db);
 static int lsc_prepared_sql(Vdbe *p, sqlite3_vtab_cursor *pCur);
 /* Read at each jump: AtomicLoad() would take a register and two instructions more, which is measurable. */
 #define lsc_interrupted(p) (*(volatile int*)&(p)->lsc.interrupted)
+
+/* vec/index_watch.c. */
+static int lsc_watched(sqlite3 *db, u64 nDone, u64 nTotal);
 
 /* sql/rowid.c. The flag is free in Table.tabFlags, and private to memory. */
 #define TF_LscRandomRowid 0x01000000

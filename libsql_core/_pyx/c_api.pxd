@@ -187,6 +187,8 @@ cdef extern from "lsc.h" nogil:
         sqlite3 *db, const char *schema, const char *table, const char *column, const char *where, int metric,
         const void *queries, int is_double, int n_query, int dims, int k, sqlite3_int64 *ids, float *distances,
         int *found, lsc_error *error)
+    void lsc_vector_watch(
+        sqlite3 *db, int (*progress)(void *, sqlite3_int64, sqlite3_int64) noexcept nogil, void *data)
     const void *lsc_column_blob(lsc_stmt *s, int i, int *n)
     sqlite3_int64 lsc_vector_size(int type, int n)
     int lsc_vector_encode(const void *numbers, int number, sqlite3_int64 n_row, int n, int type, void *out)

@@ -1,4 +1,4 @@
-# The exact nearest rows, for libsql_core.vector.
+# The exact nearest rows and the progress of an index that is built, for libsql_core.vector.
 
 def vector_search(Connection con not None, schema, table, column, where, int metric, queries, bint is_double,
                   int n_query, int dims, int k, ids, distances):
@@ -44,3 +44,37 @@ def vector_search(Connection con not None, schema, table, column, where, int met
     finally:
         PyMem_Free(found)
         leave(con)
+
+
+cdef int run_watch(void *data, sqlite3_int64 done, sqlite3_int64 total) noexcept:
+    cdef object callback = <object>data
+    if has_kept():
+        return 1
+    try:
+        callback(done, total)
+    except BaseException as error:
+        keep_error(error)
+    return has_kept()
+
+
+# See the end of functions.pyx for the cast.
+ctypedef int (*watch_call)(void *, sqlite3_int64, sqlite3_int64) noexcept nogil
+
+
+cdef int call_watch(void *data, sqlite3_int64 done, sqlite3_int64 total) noexcept nogil:
+    cdef PyGILState_STATE gil
+    cdef int direct = enter_callback(&gil)
+    cdef int stop = (<watch_call>run_watch)(data, done, total)
+    leave_callback(direct, gil)
+    return stop
+
+
+def vector_watch(Connection con not None, progress):
+    """Call progress(done, total) while rows go into a vector index; None: no more. The caller keeps it alive."""
+    check_connection(con)
+    lock(con)
+    if progress is None:
+        lsc_vector_watch(con.db, NULL, NULL)
+    else:
+        lsc_vector_watch(con.db, call_watch, <void *>progress)
+    unlock(con)
