@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from libsql_core._engine import (
     Connection,
+    Cursor,
     OperationalError,
     register_adapter,
     register_converter,
     vector_decode,
     vector_encode,
     vector_search,
+    vector_watch,
 )
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Metric",
     "VectorType",
+    "create_index",
     "dims",
     "from_array",
     "insert_many",
+    "recall",
     "register",
     "register_converters",
     "search",
@@ -60,6 +64,11 @@ _DECLARED: dict[str, VectorType] = {
     name: kind for kind in _TYPES for name in (kind.upper(), kind.upper().replace("FLOAT", "F") + "_BLOB")
 }
 _CHUNK = 1024  # rows that are in memory twice
+_INDEX = re.compile(
+    r"""libsql_vector_idx\s*\(\s*(\w+|"(?:[^"]|"")+"|`[^`]+`|\[[^]]+\])(?:\s*,\s*'(?:[^']|'')*')*\s*\)"""
+    r"""(?:\s*(?:asc|desc))?\s*\)(?:\s*where\b(.*))?""",
+    re.IGNORECASE | re.DOTALL,
+)
 _TEXT = re.compile(rb"\s*\[[-+.,eE0-9\s]*\]\s*")
 
 
@@ -235,6 +244,73 @@ def search(
     return [ids[row].tolist() for row in rows], [distances[row].tolist() for row in rows]
 
 
+def create_index(
+    conn: Connection,
+    name: str,
+    table: str,
+    column: str,
+    *,
+    schema: str = "main",
+    where: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **parameters: str | float,
+) -> None:
+    """Create a vector index; the parameters are those of `libsql_vector_idx()`, as in `metric="l2"`.
+
+    `progress(done, total)` is called a few times a second, with the number of rows. Its exception stops the build and
+    leaves nothing behind. `where` is the condition of a partial index, in SQL.
+    """
+    given = "".join(f", {_literal(f'{key}={value}')}" for key, value in parameters.items())
+    marked = f"libsql_vector_idx({_quoted(column)}{given})"
+    condition = "" if where is None else f" where {where}"
+    sql = f"create index {_quoted(schema)}.{_quoted(name)} on {_quoted(table)}({marked}){condition}"
+    if progress is not None:
+        vector_watch(conn, progress)
+    try:
+        conn.execute(sql)
+    finally:
+        if progress is not None:
+            vector_watch(conn, None)
+
+
+def recall(conn: Connection, index: str, sample: int = 100, k: int = 10, *, schema: str = "main") -> float:
+    """The share of the true k nearest rows that `vector_top_k()` finds, over that many of the index's own vectors.
+
+    Vectors are picked at random. Rows as far away as the last true one count as found. An empty index has recall 1.
+    """
+    table, column, condition, metric = _indexed(conn, schema, index)
+    source = f"{_quoted(schema)}.{_quoted(table)} not indexed where {column} is not null and ({condition})"
+    picked = _select(conn, f"select {column} from {source} order by random() limit ?", sample)
+    nearest = f"select vector_distance_{metric}({column}, ?1) as d from {source} order by d is null, d limit ?2"
+    found = true = 0
+    for (vector,) in picked.fetchall():
+        exact = [row[0] for row in _select(conn, nearest, vector, k) if row[0] is not None]
+        if exact:
+            limit = exact[-1] + 1e-6 * max(1.0, abs(exact[-1]))
+            rows = _select(conn, "select distance from vector_top_k(?, ?, ?)", f"{schema}.{index}", vector, k)
+            found += sum(far is not None and far <= limit for (far,) in rows)
+            true += len(exact)
+    return found / true if true else 1.0
+
+
+def _indexed(conn: Connection, schema: str, index: str) -> tuple[str, str, str, str]:
+    """Table, column as SQL, condition and metric of an index."""
+    source = f"{_quoted(schema)}.sqlite_schema where type = 'index' and name = ? collate nocase"
+    row = _select(conn, f"select cast(tbl_name as blob), cast(sql as blob) from {source}", index).fetchone()
+    table, text = (data.decode() for data in row or (b"", b""))
+    match = _INDEX.search(text)
+    if match is None:
+        raise OperationalError(f"no such vector index: {schema}.{index}")
+    sql = f"select metadata from {_quoted(schema)}.libsql_vector_meta_shadow where name = ? collate nocase"
+    metadata = _select(conn, sql, index).fetchone()[0]
+    tags = {metadata[at]: metadata[at + 1] for at in range(0, len(metadata) - 8, 9)}
+    return table, match[1], match[2] or "true", "l2" if tags[5] == 2 else "cos"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _elements(blob: ReadableBuffer | str, type: str) -> bytes:
     data = vector_decode(blob, _NUMBER[type])[2]
     assert data is not None
@@ -297,7 +373,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _select(conn: Connection, sql: str, *parameters: object) -> Iterator[Any]:
+def _select(conn: Connection, sql: str, *parameters: object) -> Cursor:
     """The rows as tuples, whatever the connection makes of rows."""
     cursor = conn.cursor()
     cursor.row_factory = None
