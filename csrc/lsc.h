@@ -107,7 +107,7 @@ int lsc_vector_search(
   lsc_error *error
 );
 
-/* While rows go into a vector index, call xWatch with how many are done of all; not 0 stops it. NULL: no more. */
+/* While rows go into a vector index, call xWatch with the steps done of all, two a row; not 0 stops it. NULL: no more. */
 void lsc_vector_watch(
   sqlite3 *db, int (*xWatch)(void *pArg, sqlite3_int64 nDone, sqlite3_int64 nTotal), void *pArg
 );

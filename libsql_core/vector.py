@@ -257,8 +257,8 @@ def create_index(
 ) -> None:
     """Create a vector index; the parameters are those of `libsql_vector_idx()`, as in `metric="l2"`.
 
-    `progress(done, total)` is called a few times a second, with the number of rows. Its exception stops the build and
-    leaves nothing behind. `where` is the condition of a partial index, in SQL.
+    `progress(done, total)` is called a few times a second; a row is linked and then written, two steps. Its exception
+    stops the build and leaves nothing behind. `where` is the condition of a partial index, in SQL.
     """
     given = "".join(f", {_literal(f'{key}={value}')}" for key, value in parameters.items())
     marked = f"libsql_vector_idx({_quoted(column)}{given})"
@@ -279,7 +279,7 @@ def recall(conn: Connection, index: str, sample: int = 100, k: int = 10, *, sche
     Vectors are picked at random. Rows as far away as the last true one count as found. An empty index has recall 1.
     """
     table, column, condition, metric = _indexed(conn, schema, index)
-    source = f"{_quoted(schema)}.{_quoted(table)} not indexed where {column} is not null and ({condition})"
+    source = f"{_quoted(schema)}.{_quoted(table)} not indexed where {column} is not null and ({condition}\n)"
     picked = _select(conn, f"select {column} from {source} order by random() limit ?", sample)
     nearest = f"select vector_distance_{metric}({column}, ?1) as d from {source} order by d is null, d limit ?2"
     found = true = 0
@@ -295,13 +295,13 @@ def recall(conn: Connection, index: str, sample: int = 100, k: int = 10, *, sche
 
 def _indexed(conn: Connection, schema: str, index: str) -> tuple[str, str, str, str]:
     """Table, column as SQL, condition and metric of an index."""
-    source = f"{_quoted(schema)}.sqlite_schema where type = 'index' and name = ? collate nocase"
+    source = f"{_quoted(schema)}.sqlite_schema where type = 'index' and name = ?"
     row = _select(conn, f"select cast(tbl_name as blob), cast(sql as blob) from {source}", index).fetchone()
     table, text = (data.decode() for data in row or (b"", b""))
     match = _INDEX.search(text)
     if match is None:
         raise OperationalError(f"no such vector index: {schema}.{index}")
-    sql = f"select metadata from {_quoted(schema)}.libsql_vector_meta_shadow where name = ? collate nocase"
+    sql = f"select metadata from {_quoted(schema)}.libsql_vector_meta_shadow where name = ?"
     metadata = _select(conn, sql, index).fetchone()[0]
     tags = {metadata[at]: metadata[at + 1] for at in range(0, len(metadata) - 8, 9)}
     return table, match[1], match[2] or "true", "l2" if tags[5] == 2 else "cos"

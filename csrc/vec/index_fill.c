@@ -115,15 +115,9 @@ static int fillGather(LscFill *p, const LscVector *pVector, sqlite3_value *pKey)
   return SQLITE_OK;
 }
 
-/* 1 to stop: an interrupt, or the progress handler wants it. */
-static int fillProgress(void *pCtx, uint64_t nDone, uint64_t nTotal){
-  sqlite3 *db = pCtx;
-  (void)nDone; (void)nTotal;
-  if( AtomicLoad(&db->u1.isInterrupted) ) return 1;
-#ifndef SQLITE_OMIT_PROGRESS_CALLBACK
-  if( db->xProgress && db->xProgress(db->pProgressArg) ) return 1;
-#endif
-  return 0;
+/* A row is linked, and then written: two steps. */
+static int fillLinked(void *pCtx, uint64_t nDone, uint64_t nTotal){
+  return lsc_watched(pCtx, nDone, 2*nTotal);
 }
 
 static const u8 *fillData(LscFill *p, u32 node){
@@ -167,7 +161,7 @@ static int fillRows(LscFill *p, const FillOrder *aOrder){
   if( rc!=SQLITE_OK ) goto out;
   for(i=0; i<p->n && rc==SQLITE_OK; i++){
     u32 node = aOrder[i].node;
-    if( i%256==0 && fillProgress(pIndex->db, i, p->n) ) rc = SQLITE_INTERRUPT;
+    if( i%256==0 && lsc_watched(pIndex->db, (u64)p->n+i, 2*(u64)p->n) ) rc = SQLITE_INTERRUPT;
     if( rc!=SQLITE_OK ) break;
     fillBlock(p, node, aBlock);
     rc = rowInsert(pIndex, &cur, aOrder[i].id, p->apKey ? p->apKey[node] : ixInt(pIndex, &key, aOrder[i].id), aBlock,
@@ -178,6 +172,7 @@ static int fillRows(LscFill *p, const FillOrder *aOrder){
     u32 node = aOrder[i].node;
     rc = rowIndex(pIndex, aOrder[i].id, p->apKey ? p->apKey[node] : ixInt(pIndex, &key, aOrder[i].id), 1);
   }
+  if( rc==SQLITE_OK && lsc_watched(pIndex->db, 2*(u64)p->n, 2*(u64)p->n) ) rc = SQLITE_INTERRUPT;
 out:
   sqlite3_free(aBlock);
   return rc;
@@ -206,7 +201,7 @@ static int fillWrite(LscFill *p){
   u32 i, entry = 0;
   int rc = SQLITE_OK;
   if( p->n==0 ) goto out;
-  rc = lscGraphBuild(p->pGraph, lscPoolSize(), fillProgress, pIndex->db, &entry);
+  rc = lscGraphBuild(p->pGraph, lscPoolSize(), fillLinked, pIndex->db, &entry);
   if( rc!=SQLITE_OK ) goto out;
   aOrder = sqlite3_malloc64(sizeof(*aOrder)*(u64)p->n);
   if( pPar->type!=pPar->edgeType ) p->aEdge = sqlite3_malloc64((u64)p->n*pPar->nEdge);

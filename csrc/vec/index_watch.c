@@ -3,7 +3,7 @@
 ** the caller of lsc_vector_watch(). Included by engine.c. Guarded by the connection's mutex.
 */
 
-/* nDone of nTotal rows are in; nTotal may be 0 while they are counted. Not 0: stop with SQLITE_INTERRUPT. */
+/* nDone of nTotal steps are done. Not 0: stop with SQLITE_INTERRUPT. */
 static int lsc_watched(sqlite3 *db, u64 nDone, u64 nTotal){
   LscConn *p = db->pLsc;
   assert( sqlite3_mutex_held(db->mutex) );
