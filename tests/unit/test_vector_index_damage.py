@@ -29,6 +29,7 @@ def rows(con: Connection, sql: str, *values: object) -> list[tuple[Any, ...]]:
 
 def make(path: Path | str, **options: Any) -> Connection:
     con: Connection = libsql_core.connect(path, isolation_level=None, **options)
+    con.execute("pragma synchronous = off")
     con.execute(f"create table t(id integer primary key, v f32_blob({DIMS}), x)")
     con.executemany("insert into t(id, v) values (?, vector(?))", vectors(N))
     return con
@@ -79,7 +80,7 @@ def failure(con: Connection, sql: str, *values: object) -> str:
 
 def entry(tag: int, value: int) -> str:
     """SQL of metadata with another value for a tag: the last one counts."""
-    return f"{METADATA} metadata || x'{struct.pack('<BQ', tag, value).hex()}'"
+    return f"{METADATA} cast(metadata || x'{struct.pack('<BQ', tag, value).hex()}' as blob)"
 
 
 DAMAGE = {
@@ -91,7 +92,7 @@ DAMAGE = {
     "half of all blocks short": "update i_shadow set data = substr(data, 1, length(data) - 1) where index_key % 2",
     "zeros": "update i_shadow set data = zeroblob(length(data)) where index_key = 7",
     "random bytes": "update i_shadow set data = randomblob(length(data)) where index_key % 3 = 0",
-    "too many edges": "update i_shadow set data = substr(data, 1, 8) || x'ffff' || substr(data, 11)",
+    "too many edges": "update i_shadow set data = cast(substr(data, 1, 8) || x'ffff' || substr(data, 11) as blob)",
     "a row is gone": "delete from i_shadow where index_key = 7",
     "many rows are gone": "delete from i_shadow where index_key % 4",
     "all rows are gone": "delete from i_shadow",
@@ -178,9 +179,7 @@ def test_random_damage(con: Connection, seed: int) -> None:
             key = dice.randrange(N)
             at = dice.choice([dice.randint(1, 12), dice.randint(1, 300), dice.randint(1, 1500)])
             patch = dice.choice([b"\0", b"\xff", b"\xff\xff\xff\xff", dice.randbytes(8)])
-            sql = (
-                "update i_shadow set data = substr(data, 1, ?1 - 1) || ?2 || substr(data, ?1 + ?3) where index_key = ?4"
-            )
+            sql = "update i_shadow set data = cast(substr(data, 1, ?1 - 1) || ?2 || substr(data, ?1 + ?3) as blob) where index_key = ?4"
             if dice.random() < 0.1:
                 sql = sql.replace("i_shadow", "libsql_vector_meta_shadow").replace("data", "metadata")
                 sql = sql.replace("libsql_vector_metadata", "libsql_vector_meta").replace(
@@ -286,7 +285,7 @@ def test_progress_handler_stops_a_build(build: str) -> None:
             return calls >= stop
 
         calls = 0
-        con.set_progress_handler(handler, 1000)
+        con.set_progress_handler(handler, 200)
         with pytest.raises(libsql_core.OperationalError, match=r"^interrupted$"):
             con.execute(build)
         con.set_progress_handler(None, 0)
