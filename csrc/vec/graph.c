@@ -126,6 +126,7 @@ static int graphWiden(LscGraph *g, uint32_t nSlot){
 static int graphScratch(const LscGraph *g, GraphScratch *s, uint32_t nBeam, uint32_t nFar){
   if( s->aSeen==0 ){
     if( graphGrowArray(&s->aSeen, graphSeenWords(g->nAlloc), sizeof(*s->aSeen)) ) return LSC_GRAPH_NOMEM;
+    memset(s->aSeen, 0, graphSeenWords(g->nAlloc)*sizeof(*s->aSeen));
   }
   if( nBeam>=s->nBeamAlloc ){
     if( graphGrowArray(&s->aBeam, (uint64_t)nBeam + 1, sizeof(*s->aBeam)) ) return LSC_GRAPH_NOMEM;

@@ -236,8 +236,7 @@ static void graphLinkOut(GraphBuild *b, GraphScratch *s, uint32_t iItem){
     a[n].distance = s->aFar[i].distance;
     a[n].node = s->aFar[i].node & ~GRAPH_DONE;
   }
-  /* Room for edges back. */
-  n = graphPrune(g, a, n, b->nCap - b->nCap/4, GRAPH_TWINS);
+  n = graphPrune(g, a, n, b->nCap - b->nCap/4);
   graphSetRow(b, node, a, n);
 }
 
@@ -264,7 +263,7 @@ static void graphLinkBack(GraphBuild *b, GraphScratch *s, uint32_t iItem){
   b->aHead[node] = 0;
   if( n>g->nSlot ){
     graphSort(g, a, n);
-    n = graphPrune(g, a, n, b->nCap, GRAPH_TWINS);
+    n = graphPrune(g, a, n, b->nCap);
   }
   graphSetRow(b, node, a, n);
 }
@@ -281,7 +280,7 @@ static void graphLinkFinal(GraphBuild *b, GraphScratch *s, uint32_t iItem){
     a[i].distance = aDistance[i];
   }
   graphSort(b->g, a, n);
-  graphSetRow(b, node, a, graphPrune(b->g, a, n, b->nCap, GRAPH_TWINS));
+  graphSetRow(b, node, a, graphPrune(b->g, a, n, b->nCap));
 }
 
 static void graphPend(GraphBuild *b, uint32_t node){
@@ -397,8 +396,7 @@ static void graphRing(GraphBuild *b, uint32_t first, uint32_t *aRing){
   uint32_t n = 0, node, nTwins, i, j, *aRow = graphRow(g, first), nOut;
   for(node=first; node!=GRAPH_DONE; node=b->aCopy[node]) aRing[n++] = node;
   if( n==1 ) return;
-  for(nTwins=0; nTwins<GRAPH_TWINS && nTwins+1<b->nCap && (nTwins==0 || n>2*aJump[nTwins]); nTwins++){}
-  if( nTwins==0 ) nTwins = 1;
+  for(nTwins=1; nTwins<graphTwins(g) && n>2*aJump[nTwins]; nTwins++){}
   nOut = aRow[0]<b->nCap-nTwins ? aRow[0] : b->nCap - nTwins;
   for(i=n; i-->0; ){
     uint32_t *aOwn = graphRow(g, aRing[i]);

@@ -4,7 +4,7 @@
 ** Of the nodes near it, a node takes the nearest ones that are not covered: c is covered if a taken one, s, is nearer to c
 ** than the node is, by the factor alpha. It does so twice: first with alpha 1, which takes few edges in all directions, then
 ** with the index's alpha until there are enough. Copies, as near as makes no difference, cover nothing and are
-** taken up to GRAPH_TWINS, so that edges out of the group remain; they form a chain, into which a new one is put.
+** taken up to graphTwins(), so that edges out of the group remain; they form a chain, into which a new one is put.
 **
 ** LscGraph.aIn counts the edges that lead to a node. The last one is not taken away.
 */
@@ -12,16 +12,22 @@
 
 enum { GRAPH_POOL=512, GRAPH_TWINS=3 };
 
+/* The edges to copies that a node has at most. */
+static uint32_t graphTwins(const LscGraph *g){
+  uint32_t n = g->c.nCap/4;
+  return n<1 ? 1 : n>GRAPH_TWINS ? GRAPH_TWINS : n;
+}
+
 /*
 ** Of the n candidates, nearest first, the ones to take, at most nMax, are put in front, nearest first; returns their number. The
 ** distances are those from the node.
 */
-static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax, uint32_t nTwin){
+static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax){
   enum { OPEN, COVERED, OUT, TAKEN };
   uint8_t aFate[GRAPH_POOL] = {0};
   uint16_t aTested[GRAPH_POOL] = {0};
   uint32_t aCover[GRAPH_POOL];
-  uint32_t nCover = 0, nTaken = 0, nTwins = 0, i, j, pass;
+  uint32_t nCover = 0, nTaken = 0, nTwins = 0, nTwinMax = graphTwins(g), i, j, pass;
   if( n>GRAPH_POOL ) n = GRAPH_POOL;
   for(pass=0; pass<2 && nTaken<nMax; pass++){
     for(i=0; i<n && nTaken<nMax; i++){
@@ -29,9 +35,9 @@ static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32
       GraphQuery q;
       if( aFate[i]>=OUT ) continue;
       if( a[i].distance<=g->twin || a[i].distance==INFINITY ){
-        aFate[i] = nTwins<nTwin ? TAKEN : OUT;
-        nTaken += nTwins<nTwin;
-        nTwins += nTwins<nTwin;
+        aFate[i] = nTwins<nTwinMax ? TAKEN : OUT;
+        nTaken += nTwins<nTwinMax;
+        nTwins += nTwins<nTwinMax;
         continue;
       }
       aFate[i] = TAKEN;
@@ -116,6 +122,11 @@ static uint32_t graphCap(const LscGraph *g){
   return g->c.nCap<g->nSlot ? g->c.nCap : g->nSlot;
 }
 
+/* With how many edges a node begins, which leaves room for edges back. */
+static uint32_t graphFirstEdges(const LscGraph *g){
+  return graphCap(g) - graphCap(g)/4;
+}
+
 /* The edges of a node, other than to `but`, with their distances, nearest first. */
 static uint32_t graphNeighbours(const LscGraph *g, uint32_t node, uint32_t but, LscGraphHit *a){
   const uint32_t *aRow = graphRow(g, node);
@@ -139,7 +150,7 @@ static int graphSqueeze(LscGraph *g, uint32_t node, const LscGraphHit *pTo, cons
   for(i=n++; i>0 && a[i-1].distance>pTo->distance; i--) a[i] = a[i-1];
   a[i] = *pTo;
   nMax -= nMax/10;
-  nTaken = graphPrune(g, a, n, nMax, GRAPH_TWINS);
+  nTaken = graphPrune(g, a, n, nMax);
   for(i=0; i<nTaken; i++) bTake |= a[i].node==pTo->node;
   if( !bTake ) return 0;
   /* The new one takes the slot of the first that goes; the others are taken away. */
@@ -164,7 +175,7 @@ static int graphAddTwin(LscGraph *g, uint32_t node, uint32_t to, const LscGraphC
       nTwins++;
     }
   }
-  if( nTwins<GRAPH_TWINS && aRow[0]<graphCap(g) ) return graphSetSlot(g, node, aRow[0], to, pChanges);
+  if( nTwins<graphTwins(g) && aRow[0]<graphCap(g) ) return graphSetSlot(g, node, aRow[0], to, pChanges);
   if( nTwins==0 || g->aIn[to]>0 ) return 0;
   next = aRow[1+slot];
   if( next!=to && graphFindSlot(g, to, next)==graphRow(g, to)[0] ){
@@ -272,7 +283,7 @@ static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, ui
   graphSetLoaded(g, node);
   rc = graphGather(g, node, graphInsertBeam(g), aStart, nStart, a, &n);
   if( rc ) return rc;
-  nTaken = graphPrune(g, a, n, graphCap(g), GRAPH_TWINS);
+  nTaken = graphPrune(g, a, n, graphFirstEdges(g));
   graphSort(g, a, nTaken);
   for(i=0; i<nTaken && rc==0; i++) rc = graphSetSlot(g, node, i, a[i].node, pChanges);
   for(i=0; i<nTaken && rc==0; i++){

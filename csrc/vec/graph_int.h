@@ -22,7 +22,10 @@
 
 enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8 };       /* of a node */
 enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, at most */
-enum { GRAPH_SCAN=25 };               /* vectors that are looked at in the time for one that is followed */
+/* Vectors that are looked at in the time for one that is followed. */
+#ifndef GRAPH_SCAN
+# define GRAPH_SCAN 25
+#endif
 #define GRAPH_MAX_NODES 0x7fffffffu
 #define GRAPH_DONE 0x80000000u        /* in an entry of a beam: its edges were followed */
 
@@ -140,7 +143,7 @@ static uint32_t graphScanBeam(const LscGraph *g);
 static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam);
 
 /* graph_edit.c */
-static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax, uint32_t nTwin);
+static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax);
 
 /* graph_repair.c */
 static int graphRepair(LscGraph *g, uint32_t entry);

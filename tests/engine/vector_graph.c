@@ -1,0 +1,661 @@
+/*
+** Checks csrc/vec/graph*.c alone: `vector_graph NAME` runs one group of checks and prints what it found; a check that
+** fails ends the program. The allocator can be told to fail.
+*/
+#if !defined(_GNU_SOURCE) && !defined(_WIN32)
+# define _GNU_SOURCE 1
+#endif
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static long nUntilFailure = -1;       /* -1: allocations do not fail */
+static void *testRealloc(void *p, size_t n){
+  if( nUntilFailure==0 ) return 0;
+  if( nUntilFailure>0 ) nUntilFailure--;
+  return realloc(p, n);
+}
+/* Searches walk, unless told to look at all vectors where that is as fast. */
+static uint32_t scan = 1;
+#define GRAPH_SCAN scan
+#define LSC_GRAPH_MALLOC(n) testRealloc(0, n)
+#define LSC_GRAPH_REALLOC(p, n) testRealloc(p, n)
+#define LSC_GRAPH_FREE(p) free(p)
+
+#include "vec/kern_portable.c"
+#include "vec/kern_avx2.c"
+#include "vec/kern_avx512.c"
+#include "vec/kern_dots512.c"
+#include "vec/kern_neon.c"
+#include "vec/kernels.c"
+#include "vec/graph.c"
+#include "vec/graph_walk.c"
+#include "vec/graph_beam.c"
+#include "vec/graph_edit.c"
+#include "vec/graph_repair.c"
+#include "vec/graph_build.c"
+
+#define CHECK(x) ((x) ? (void)0 : (printf("line %d: %s\n", __LINE__, #x), exit(1)))
+
+static uint64_t seed = 88172645463325252u;
+static double uniform(void){
+  seed ^= seed<<13;
+  seed ^= seed>>7;
+  seed ^= seed<<17;
+  return (double)(seed>>11)/9007199254740992.0;
+}
+
+static float normal(void){
+  return (float)(sqrt(-2*log(uniform() + 1e-300))*cos(6.283185307179586*uniform()));
+}
+
+/* The vectors of a test; row i has id idOf(i). */
+typedef struct Data {
+  LscGraph *g;
+  int metric;
+  uint32_t n, nRow, nCap;
+  float *a;
+  uint8_t *aLive;
+} Data;
+
+static int64_t idOf(uint32_t i){
+  return i==0 ? INT64_MIN : i==1 ? INT64_MAX : i%2 ? -(int64_t)i*7919 : (int64_t)i*104729;
+}
+
+static float *row(const Data *p, uint32_t i){ return p->a + (size_t)i*p->n; }
+
+/* nGroup 0: normally distributed. */
+static Data newData(int metric, uint32_t nRow, uint32_t n, uint32_t nCap, uint32_t nGroup){
+  Data d;
+  float *aCentre = malloc((nGroup*(size_t)n + 1)*sizeof(float));
+  uint32_t i, j;
+  memset(&d, 0, sizeof(d));
+  d.metric = metric;
+  d.n = n;
+  d.nRow = nRow;
+  d.nCap = nCap;
+  d.a = calloc((size_t)nRow*n + 1, sizeof(float));
+  d.aLive = calloc(nRow + 1, 1);
+  for(i=0; i<nGroup*n; i++) aCentre[i] = normal();
+  for(i=0; i<nRow; i++){
+    uint32_t c = nGroup ? (uint32_t)(uniform()*nGroup) : 0;
+    for(j=0; j<n; j++) row(&d, i)[j] = nGroup ? aCentre[c*n+j] + 0.35f*normal() : normal();
+  }
+  if( metric==LSC_HAMMING ){
+    for(i=0; i<nRow; i++){
+      unsigned char *z = (unsigned char*)row(&d, i);
+      for(j=0; j<n; j++){
+        unsigned char bit = (unsigned char)(row(&d, i)[j]>0);
+        z[j/8] = (unsigned char)((j%8 ? z[j/8] : 0) | bit<<(j%8));
+      }
+    }
+  }
+  free(aCentre);
+  return d;
+}
+
+static void newGraph(Data *d, int (*xLoad)(void*, LscGraph*, uint32_t, int64_t), void *pCtx){
+  LscGraphConfig c;
+  memset(&c, 0, sizeof(c));
+  c.metric = d->metric;
+  c.n = d->n;
+  c.nCap = d->nCap;
+  c.alpha = 1.2f;
+  c.xLoad = xLoad;
+  c.pCtx = pCtx;
+  CHECK( lscGraphNew(&c, &d->g)==0 );
+}
+
+static uint32_t nodeOf(const Data *d, uint32_t i){
+  uint32_t node;
+  CHECK( lscGraphNode(d->g, idOf(i), &node)==0 );
+  return node;
+}
+
+static void add(Data *d, uint32_t i){
+  lscGraphSetVector(d->g, nodeOf(d, i), row(d, i), 1);
+  d->aLive[i] = 1;
+}
+
+static float distance(const Data *d, const float *a, const float *b){
+  double ab = 0, aa = 0, bb = 0, s = 0;
+  uint32_t i;
+  if( d->metric==LSC_HAMMING ){
+    for(i=0; i<d->n; i++){
+      s += (((const unsigned char*)a)[i/8] ^ ((const unsigned char*)b)[i/8])>>(i%8) & 1;
+    }
+    return (float)s;
+  }
+  for(i=0; i<d->n; i++){
+    ab += (double)a[i]*b[i];
+    aa += (double)a[i]*a[i];
+    bb += (double)b[i]*b[i];
+    s += ((double)a[i]-b[i])*((double)a[i]-b[i]);
+  }
+  return (float)(d->metric==LSC_L2 ? sqrt(s) : 1 - ab/sqrt(aa*bb));
+}
+
+static void build(Data *d, int nThread){
+  uint32_t i, entry;
+  newGraph(d, 0, 0);
+  CHECK( lscGraphReserve(d->g, d->nRow)==0 );
+  for(i=0; i<d->nRow; i++) add(d, i);
+  CHECK( lscGraphCount(d->g)==d->nRow && lscGraphBytes(d->g)>=(uint64_t)d->nRow*d->g->nByte );
+  CHECK( lscGraphBuild(d->g, nThread, 0, 0, &entry)==0 );
+  if( d->nRow>1 ) CHECK( fabsf(lscGraphDistance(d->g, 0, 1) - distance(d, row(d, 0), row(d, 1)))<1e-4f );
+}
+
+static void freeData(Data *d){
+  lscGraphFree(d->g);
+  free(d->a);
+  free(d->aLive);
+}
+
+/* Nodes that are reached from one. */
+static uint32_t reached(const LscGraph *g, uint32_t from){
+  uint8_t *aSeen = calloc(g->nNode, 1);
+  uint32_t *aQueue = malloc(g->nNode*sizeof(*aQueue)), n = 0, i, j, nTo;
+  aSeen[from] = 1;
+  aQueue[n++] = from;
+  for(i=0; i<n; i++){
+    const uint32_t *aTo = lscGraphEdges(g, aQueue[i], &nTo);
+    for(j=0; j<nTo; j++){
+      if( aSeen[aTo[j]]++==0 ) aQueue[n++] = aTo[j];
+      else aSeen[aTo[j]] = 1;
+    }
+  }
+  free(aSeen);
+  free(aQueue);
+  return n;
+}
+
+/* Edges lead to other live nodes, each to one, and are counted; all nodes are reached from some. */
+static void checkGraph(const Data *d, int bReach){
+  const LscGraph *g = d->g;
+  uint32_t *aIn = calloc(g->nNode + 1, sizeof(*aIn)), i, j, k, nTo, nLive = 0;
+  for(i=0; i<g->nNode; i++){
+    const uint32_t *aTo = lscGraphEdges(g, i, &nTo);
+    if( !lscGraphIsLive(g, i) ){
+      CHECK( nTo==0 );
+      continue;
+    }
+    nLive++;
+    CHECK( nTo<=d->nCap );
+    for(j=0; j<nTo; j++){
+      CHECK( aTo[j]<g->nNode && aTo[j]!=i && lscGraphIsLive(g, aTo[j]) );
+      for(k=0; k<j; k++) CHECK( aTo[k]!=aTo[j] );
+      aIn[aTo[j]]++;
+    }
+  }
+  CHECK( nLive==lscGraphLive(g) && lscGraphIsWhole(g) );
+  for(i=0; i<g->nNode; i++) CHECK( g->aIn[i]==aIn[i] );
+  for(i=0; bReach && i<g->nNode; i+=g->nNode/40 + 1){
+    if( lscGraphIsLive(g, i) ) CHECK( reached(g, i)==nLive );
+  }
+  free(aIn);
+}
+
+static int byValue(const void *a, const void *b){
+  float x = *(const float*)a, y = *(const float*)b;
+  return x!=x ? y==y : y!=y ? -1 : (x>y) - (x<y);
+}
+
+static int allowSome(void *pModulus, int64_t id){ return (uint64_t)id % *(uint64_t*)pModulus==0; }
+
+/* The share of the k nearest that are found, over nQuery queries; checks what is said of each. modulus: a filter. */
+static double recall(Data *d, uint32_t k, uint32_t ef, uint32_t nQuery, uint64_t modulus){
+  float *aAll = malloc((d->nRow + 1)*sizeof(float)), *q = calloc(d->n, sizeof(float));
+  LscGraphHit *aHit = malloc((k + 1)*sizeof(*aHit));
+  double found = 0, wanted = 0;
+  uint32_t i, j, iQuery, nHit, nAll;
+  for(iQuery=0; iQuery<nQuery; iQuery++){
+    uint32_t iBase = (uint32_t)(uniform()*d->nRow);
+    for(i=0; i<d->n; i++) q[i] = d->metric==LSC_HAMMING ? row(d, iBase)[i] : row(d, iBase)[i] + 0.2f*normal();
+    for(i=0, nAll=0; i<d->nRow; i++){
+      if( d->aLive[i] && (modulus==0 || allowSome(&modulus, idOf(i))) ) aAll[nAll++] = distance(d, q, row(d, i));
+    }
+    qsort(aAll, nAll, sizeof(float), byValue);
+    CHECK( lscGraphSearch(d->g, q, k, ef, 0, 0, modulus ? allowSome : 0, &modulus, aHit, &nHit)==0 );
+    CHECK( nHit==(nAll<k ? nAll : k) );
+    for(i=0; i<nHit; i++){
+      float x = aHit[i].distance, y = distance(d, q, lscGraphVector(d->g, aHit[i].node));
+      CHECK( lscGraphIsLive(d->g, aHit[i].node) );
+      CHECK( modulus==0 || allowSome(&modulus, lscGraphId(d->g, aHit[i].node)) );
+      CHECK( (x!=x && y!=y) || fabsf(x-y)<=1e-5f + 1e-5f*y );
+      for(j=0; j<i; j++) CHECK( aHit[j].node!=aHit[i].node );
+      if( i>0 ) CHECK( x!=x || (aHit[i-1].distance<=x + 1e-6f) );
+      y = aAll[nHit-1];
+      found += x<=y + 1e-6f + 1e-6f*y || y!=y;
+    }
+    wanted += nHit;
+  }
+  free(aAll);
+  free(q);
+  free(aHit);
+  return wanted>0 ? found/wanted : 1;
+}
+
+static void testRecall(void){
+  static const struct { const char *z; int metric; uint32_t nRow, n, nCap, nGroup; double least; } a[] = {
+    {"groups", LSC_COS, 4000, 32, 24, 100, 0.985},
+    {"normal", LSC_COS, 4000, 32, 24, 0, 0.96},
+    {"groups l2", LSC_L2, 4000, 24, 24, 100, 0.985},
+    {"normal l2", LSC_L2, 3000, 24, 24, 0, 0.96},
+    {"bits", LSC_HAMMING, 3000, 96, 24, 50, 0.95},
+    {"few edges", LSC_COS, 2000, 16, 8, 20, 0.9},
+  };
+  size_t i;
+  for(i=0; i<sizeof(a)/sizeof(a[0]); i++){
+    Data d = newData(a[i].metric, a[i].nRow, a[i].n, a[i].nCap, a[i].nGroup);
+    double chosen, wide, many, some;
+    build(&d, 2);
+    checkGraph(&d, 1);
+    chosen = recall(&d, 10, 0, 100, 0);
+    wide = recall(&d, 10, 150, 50, 0);
+    many = recall(&d, 200, 0, 10, 0);
+    some = recall(&d, 10, 0, 30, 17);
+    printf("%s: %.3f %.3f %.3f %.3f\n", a[i].z, chosen, wide, many, some);
+    CHECK( chosen>=a[i].least && wide>=a[i].least && many>=a[i].least && some>=a[i].least );
+    freeData(&d);
+  }
+}
+
+/* The same graph from any number of threads; few edges; sizes at which there is little to do. */
+static void testBuild(void){
+  uint32_t i, nTo, nTo3, nCap, nRow, metric;
+  double least = 1, found;
+  Data d = newData(LSC_COS, 3000, 24, 12, 30), e = d;
+  build(&d, 1);
+  build(&e, 3);
+  for(i=0; i<d.nRow; i++){
+    const uint32_t *a = lscGraphEdges(d.g, i, &nTo), *b = lscGraphEdges(e.g, i, &nTo3);
+    CHECK( nTo==nTo3 && memcmp(a, b, nTo*sizeof(*a))==0 );
+  }
+  lscGraphFree(e.g);
+  freeData(&d);
+  for(metric=LSC_COS; metric<=LSC_HAMMING; metric+=metric==LSC_L2 ? 2 : 1){
+    for(nCap=1; nCap<=5; nCap++){
+      for(nRow=0; nRow<900; nRow+=nRow<4 ? 1 : 223){
+        d = newData((int)metric, nRow, 20, nCap, nRow/100);
+        build(&d, 2);
+        checkGraph(&d, 1);
+        found = recall(&d, 3, 0, nRow ? 10 : 0, 0);
+        if( found<=(nCap<3 ? 0 : 0.6) ) printf("%u %u %u: %.3f\n", metric, nCap, nRow, found);
+        least = found<least ? found : least;
+        for(i=0; i<nRow/2; i++){
+          CHECK( lscGraphDelete(d.g, nodeOf(&d, i), 0)==0 );
+          d.aLive[i] = 0;
+        }
+        for(i=0; i<nRow/4; i++){
+          add(&d, i);
+          CHECK( lscGraphInsert(d.g, nodeOf(&d, i), 0, 0, 0)==0 );
+        }
+        checkGraph(&d, 0);
+        freeData(&d);
+      }
+    }
+  }
+  printf("%.3f\n", least);
+  CHECK( least>0.5 );
+}
+
+/* Copies, zeros and worse, built and inserted. */
+static void testTwins(void){
+  static const uint32_t aGroups[] = {1, 20, 40};
+  uint32_t iGroups, i, bInsert;
+  for(iGroups=0; iGroups<3; iGroups++){
+    for(bInsert=0; bInsert<2; bInsert++){
+      uint32_t nGroup = aGroups[iGroups];
+      Data d = newData(iGroups==2 ? LSC_L2 : LSC_COS, nGroup==1 ? 2000 : nGroup*100, 32, 24, 0);
+      double some, many;
+      for(i=nGroup; i<d.nRow; i++) memcpy(row(&d, i), row(&d, i%nGroup), d.n*sizeof(float));
+      if( !bInsert ){
+        build(&d, 2);
+      }else{
+        newGraph(&d, 0, 0);
+        for(i=0; i<d.nRow; i++){
+          add(&d, i);
+          CHECK( lscGraphInsert(d.g, nodeOf(&d, i), 0, 0, 0)==0 );
+        }
+      }
+      checkGraph(&d, 1);
+      some = recall(&d, 10, 40, 40, 0);
+      many = recall(&d, 150, 200, 10, 0);
+      printf("%u x %u: %.3f %.3f\n", nGroup, d.nRow/nGroup, some, many);
+      CHECK( some>=0.95 && many>=0.95 );
+      for(i=0; i<d.nRow; i++){
+        if( i%10==0 ) continue;
+        CHECK( lscGraphDelete(d.g, nodeOf(&d, i), 0)==0 );
+        d.aLive[i] = 0;
+      }
+      checkGraph(&d, 0);
+      some = recall(&d, 10, 40, 40, 0);
+      printf("  a tenth: %.3f\n", some);
+      CHECK( some>=0.95 );
+      freeData(&d);
+    }
+  }
+  for(bInsert=0; bInsert<2; bInsert++){
+    Data d = newData(LSC_COS, 1500, 16, 12, 10);
+    LscGraphHit aHit[1500];
+    float aZero[16] = {0};
+    uint32_t nHit;
+    for(i=0; i<d.nRow; i+=5) memset(row(&d, i), 0, 16*sizeof(float));
+    for(i=1; i<d.nRow; i+=50) row(&d, i)[3] = NAN;
+    for(i=2; i<d.nRow; i+=50) row(&d, i)[3] = INFINITY;
+    for(i=3; i<d.nRow; i+=50) row(&d, i)[3] = 3e38f;
+    newGraph(&d, 0, 0);
+    for(i=0; i<d.nRow; i++){
+      add(&d, i);
+      if( bInsert ) CHECK( lscGraphInsert(d.g, nodeOf(&d, i), 0, 0, 0)==0 );
+    }
+    if( !bInsert ) CHECK( lscGraphBuild(d.g, 2, 0, 0, &nHit)==0 );
+    checkGraph(&d, !bInsert);
+    CHECK( lscGraphSearch(d.g, aZero, 5, 50, 0, 0, 0, 0, aHit, &nHit)==0 && nHit==5 && aHit[0].distance!=aHit[0].distance );
+    CHECK( lscGraphSearch(d.g, row(&d, 4), 1500, 0, 0, 0, 0, 0, aHit, &nHit)==0 && nHit==1500 );
+    CHECK( aHit[1499].distance!=aHit[1499].distance && aHit[0].distance<1e-5f );
+    CHECK( lscGraphSearch(d.g, row(&d, 4), 10, 40, 0, 0, 0, 0, aHit, &nHit)==0 && nHit==10 );
+    for(i=0; i<10; i++) CHECK( aHit[i].distance<0.9f );
+    freeData(&d);
+  }
+}
+
+/* What a file would hold: each row's edges, as rows. */
+typedef struct File {
+  Data *d;
+  uint32_t *aTo, *aCount;
+  uint8_t *aThere;
+  uint32_t nLoad;
+} File;
+
+static uint32_t rowOf(const Data *d, int64_t id){
+  uint32_t i = id==INT64_MIN ? 0 : id==INT64_MAX ? 1 : id<0 ? (uint32_t)(-id/7919) : (uint32_t)(id/104729);
+  CHECK( i<d->nRow && idOf(i)==id );
+  return i;
+}
+
+static int fileSlot(void *pCtx, LscGraph *g, uint32_t node, uint32_t slot){
+  File *f = pCtx;
+  uint32_t nTo, i = rowOf(f->d, lscGraphId(g, node));
+  const uint32_t *aTo = lscGraphEdges(g, node, &nTo);
+  CHECK( slot<nTo && slot<=f->aCount[i] && lscGraphIsLoaded(g, node) );
+  f->aTo[i*f->d->nCap+slot] = rowOf(f->d, lscGraphId(g, aTo[slot]));
+  return 0;
+}
+
+static int fileCount(void *pCtx, LscGraph *g, uint32_t node, uint32_t nTo){
+  File *f = pCtx;
+  CHECK( nTo<=f->d->nCap );
+  f->aCount[rowOf(f->d, lscGraphId(g, node))] = nTo;
+  return 0;
+}
+
+static int fileLoad(void *pCtx, LscGraph *g, uint32_t node, int64_t id){
+  File *f = pCtx;
+  Data *d = f->d;
+  uint32_t i = rowOf(d, id), j, k, n = d->n, *aTo;
+  float *aRough;
+  int rc = 0;
+  f->nLoad++;
+  if( !f->aThere[i] ) return LSC_GRAPH_GONE;
+  aTo = calloc(d->nCap, sizeof(*aTo));
+  aRough = calloc(n, sizeof(float));
+  lscGraphSetVector(g, node, row(d, i), 1);
+  for(j=0; j<f->aCount[i] && rc==0; j++){
+    rc = lscGraphNode(g, idOf(f->aTo[i*d->nCap+j]), &aTo[j]);
+    for(k=0; k<n; k++) aRough[k] = roundf(row(d, f->aTo[i*d->nCap+j])[k]*20)/20;
+    if( rc==0 ) lscGraphSetVector(g, aTo[j], aRough, 0);
+  }
+  if( rc==0 ) rc = lscGraphSetEdges(g, node, aTo, f->aCount[i]);
+  free(aTo);
+  free(aRough);
+  return rc;
+}
+
+static File newFile(Data *d){
+  File f;
+  uint32_t i, j, nTo;
+  f.d = d;
+  f.nLoad = 0;
+  f.aTo = calloc((size_t)d->nRow*d->nCap, sizeof(*f.aTo));
+  f.aCount = calloc(d->nRow, sizeof(*f.aCount));
+  f.aThere = calloc(d->nRow, 1);
+  for(i=0; d->g && i<d->nRow; i++){
+    const uint32_t *aTo = lscGraphEdges(d->g, nodeOf(d, i), &nTo);
+    f.aCount[i] = nTo;
+    f.aThere[i] = d->aLive[i];
+    for(j=0; j<nTo; j++) f.aTo[i*d->nCap+j] = rowOf(d, lscGraphId(d->g, aTo[j]));
+  }
+  return f;
+}
+
+static void freeFile(File *f){
+  free(f->aTo);
+  free(f->aCount);
+  free(f->aThere);
+}
+
+static int fileInsert(File *f, uint32_t i, uint32_t iStart){
+  LscGraphChanges changes = {0, fileSlot, fileCount};
+  LscGraph *g = f->d->g;
+  uint32_t node, start;
+  int rc = lscGraphNode(g, idOf(i), &node);
+  if( rc==0 ) rc = lscGraphNode(g, idOf(iStart), &start);
+  if( rc ) return rc;
+  changes.pCtx = f;
+  lscGraphSetVector(g, node, row(f->d, i), 1);
+  f->aThere[i] = 1;
+  f->aCount[i] = 0;
+  f->d->aLive[i] = 1;
+  return lscGraphInsert(g, node, &start, iStart!=i, &changes);
+}
+
+static int fileDelete(File *f, uint32_t i){
+  LscGraphChanges changes = {0, fileSlot, fileCount};
+  uint32_t node;
+  int rc = lscGraphNode(f->d->g, idOf(i), &node);
+  changes.pCtx = f;
+  if( rc==0 ) rc = lscGraphDelete(f->d->g, node, &changes);
+  f->aThere[i] = 0;
+  f->aCount[i] = 0;
+  f->d->aLive[i] = 0;
+  return rc;
+}
+
+/* The file is what the graph is, as far as that is loaded. */
+static void checkFile(const File *f){
+  const LscGraph *g = f->d->g;
+  uint32_t node, j, nTo;
+  for(node=0; node<g->nNode; node++){
+    const uint32_t *aTo = lscGraphEdges(g, node, &nTo);
+    uint32_t i = rowOf(f->d, lscGraphId(g, node));
+    if( !lscGraphIsLive(g, node) || !lscGraphIsLoaded(g, node) ) continue;
+    CHECK( f->aThere[i] && f->aCount[i]==nTo );
+    for(j=0; j<nTo; j++) CHECK( f->aTo[i*f->d->nCap+j]==rowOf(f->d, lscGraphId(g, aTo[j])) );
+  }
+}
+
+/* Half of the rows get other vectors, then nine of ten are deleted, then all come back. */
+static void testChurn(void){
+  uint32_t nGroup, i, j;
+  for(nGroup=0; nGroup<=50; nGroup+=50){
+    Data d = newData(nGroup ? LSC_COS : LSC_L2, 3000, 24, 24, nGroup), other = newData(LSC_COS, 3000, 24, 24, nGroup);
+    double half, tenth, all;
+    File f;
+    build(&d, 2);
+    f = newFile(&d);
+    for(i=0; i<d.nRow; i+=2){
+      CHECK( fileDelete(&f, i)==0 );
+      memcpy(row(&d, i), row(&other, i), d.n*sizeof(float));
+      CHECK( fileInsert(&f, i, i)==0 );
+    }
+    checkGraph(&d, 1);
+    checkFile(&f);
+    half = recall(&d, 10, 64, 60, 0);
+    for(i=0; i<d.nRow; i++){
+      j = (uint32_t)((i*(uint64_t)1783)%d.nRow);
+      if( i%10 ) CHECK( fileDelete(&f, j)==0 );
+    }
+    checkGraph(&d, 1);
+    checkFile(&f);
+    tenth = recall(&d, 10, 64, 60, 0);
+    for(i=0; i<d.nRow; i++){
+      if( !d.aLive[i] ) CHECK( fileInsert(&f, i, i)==0 );
+    }
+    checkGraph(&d, 1);
+    checkFile(&f);
+    all = recall(&d, 10, 64, 60, 0);
+    printf("%u: %.3f %.3f %.3f\n", nGroup, half, tenth, all);
+    CHECK( half>=0.95 && tenth>=0.95 && all>=0.95 );
+    freeFile(&f);
+    freeData(&other);
+    freeData(&d);
+  }
+}
+
+/* A graph that is loaded as walks come to nodes; with rows that are gone. */
+static void testCold(void){
+  Data d = newData(LSC_COS, 3000, 24, 24, 30);
+  LscGraphHit aHit[10];
+  uint32_t start, nHit, i;
+  double some, rest, whole;
+  File f;
+  build(&d, 2);
+  f = newFile(&d);
+  lscGraphFree(d.g);
+  newGraph(&d, fileLoad, &f);
+  start = nodeOf(&d, 5);
+  for(i=0; i<10; i++){
+    CHECK( lscGraphSearch(d.g, row(&d, 77*i), 10, 30, &start, 1, 0, 0, aHit, &nHit)==0 && nHit==10 );
+    CHECK( aHit[0].distance<1e-5f );
+  }
+  printf("loaded by 10 searches: %s\n", f.nLoad<900 ? "few" : "many");
+  CHECK( f.nLoad<900 && !lscGraphIsWhole(d.g) );
+  some = recall(&d, 10, 60, 50, 0);
+  /* Changes while not all is loaded. */
+  for(i=0; i<300; i++){
+    CHECK( fileDelete(&f, 9*i)==0 );
+    if( i%3==0 ) CHECK( fileInsert(&f, 9*i, 5)==0 );
+  }
+  checkFile(&f);
+  rest = recall(&d, 10, 60, 50, 0);
+  /* Rows that went without the graph's knowledge, as an old engine leaves them. */
+  lscGraphFree(d.g);
+  for(i=0; i<d.nRow; i+=7) f.aThere[i] = d.aLive[i] = 0;
+  newGraph(&d, fileLoad, &f);
+  start = nodeOf(&d, 1);
+  CHECK( lscGraphSearch(d.g, row(&d, 1), 10, 60, &start, 1, 0, 0, aHit, &nHit)==0 && nHit==10 );
+  whole = recall(&d, 10, 60, 200, 0);
+  for(i=0; i<d.nRow; i+=7) CHECK( fileInsert(&f, i, 1)==0 );
+  checkFile(&f);
+  printf("%.3f %.3f %.3f %.3f\n", some, rest, whole, recall(&d, 10, 60, 50, 0));
+  CHECK( some>=0.97 && rest>=0.95 && whole>=0.95 && recall(&d, 10, 60, 50, 0)>=0.97 );
+  freeFile(&f);
+  freeData(&d);
+}
+
+static int stopSoon(void *pCtx, uint64_t nDone, uint64_t nTotal){
+  uint64_t *p = pCtx;
+  CHECK( nDone<=nTotal && nDone>=p[1] );
+  p[1] = nDone;
+  return ++p[0]>=2;
+}
+
+static int stopFilter(void *pCtx, int64_t id){
+  (void)id;
+  return --*(int*)pCtx<0 ? -1 : 0;
+}
+
+static void testStop(void){
+  Data d = newData(LSC_COS, 60000, 96, 24, 0);
+  uint64_t aCount[2] = {0, 0};
+  LscGraphHit aHit[5];
+  uint32_t i, entry, nHit;
+  int nLeft = 20;
+  newGraph(&d, 0, 0);
+  for(i=0; i<d.nRow; i++) add(&d, i);
+  CHECK( lscGraphBuild(d.g, 2, stopSoon, aCount, &entry)==LSC_GRAPH_STOPPED );
+  CHECK( aCount[0]==2 && aCount[1]<d.nRow );
+  freeData(&d);
+  d = newData(LSC_COS, 500, 8, 24, 0);
+  build(&d, 1);
+  CHECK( lscGraphSearch(d.g, row(&d, 0), 5, 0, 0, 0, stopFilter, &nLeft, aHit, &nHit)==LSC_GRAPH_STOPPED && nHit==0 );
+  freeData(&d);
+  printf("ok\n");
+}
+
+/* All of it, with the allocator failing at one time after the other. */
+static int everything(Data *d, File *f){
+  LscGraphConfig c;
+  LscGraphHit aHit[20];
+  uint32_t i, node, entry, nHit;
+  uint64_t modulus = 3;
+  int rc;
+  memset(&c, 0, sizeof(c));
+  c.metric = d->metric;
+  c.n = d->n;
+  c.nCap = d->nCap;
+  c.alpha = 1.2f;
+  d->g = 0;
+  rc = lscGraphNew(&c, &d->g);
+  for(i=0; i<400 && rc==0; i++){
+    rc = lscGraphNode(d->g, idOf(i), &node);
+    if( rc==0 ) lscGraphSetVector(d->g, node, row(d, i), 1);
+    d->aLive[i] = 1;
+  }
+  if( rc==0 ) rc = lscGraphBuild(d->g, 2, 0, 0, &entry);
+  if( rc ) return rc;
+  {
+    long nSaved = nUntilFailure;
+    nUntilFailure = -1;
+    *f = newFile(d);
+    nUntilFailure = nSaved;
+  }
+  lscGraphFree(d->g);
+  d->g = 0;
+  c.xLoad = fileLoad;
+  c.pCtx = f;
+  rc = lscGraphNew(&c, &d->g);
+  if( rc==0 ) rc = lscGraphNode(d->g, idOf(3), &node);
+  if( rc==0 ) rc = lscGraphSearch(d->g, row(d, 9), 20, 25, &node, 1, allowSome, &modulus, aHit, &nHit);
+  for(i=400; i<420 && rc==0; i++) rc = fileInsert(f, i, 3);
+  for(i=0; i<40 && rc==0; i++) rc = fileDelete(f, 10*i);
+  if( rc==0 ) rc = lscGraphSearch(d->g, row(d, 9), 20, 0, 0, 0, 0, 0, aHit, &nHit);
+  if( rc==0 ) rc = lscGraphSearch(d->g, row(d, 9), 20, 500, 0, 0, 0, 0, aHit, &nHit);
+  return rc;
+}
+
+static void testFaults(void){
+  Data d = newData(LSC_COS, 420, 12, 70, 5);
+  long i;
+  int rc = LSC_GRAPH_NOMEM;
+  for(i=0; rc; i++){
+    File f;
+    memset(&f, 0, sizeof(f));
+    memset(d.aLive, 0, d.nRow);
+    nUntilFailure = i;
+    rc = everything(&d, &f);
+    nUntilFailure = -1;
+    CHECK( rc==0 || rc==LSC_GRAPH_NOMEM );
+    lscGraphFree(d.g);
+    d.g = 0;
+    freeFile(&f);
+  }
+  printf("%s\n", i>60 ? "ok" : "few allocations");
+  freeData(&d);
+}
+
+int main(int argc, char **argv){
+  static const struct { const char *z; void (*x)(void); } a[] = {
+    {"recall", testRecall}, {"build", testBuild}, {"twins", testTwins}, {"churn", testChurn}, {"cold", testCold},
+    {"stop", testStop}, {"faults", testFaults},
+  };
+  size_t i, nRun = 0;
+  for(i=0; i<sizeof(a)/sizeof(a[0]); i++){
+    if( argc==2 && strcmp(argv[1], a[i].z)==0 ){
+      a[i].x();
+      nRun++;
+    }
+  }
+  return nRun==1 ? 0 : 2;
+}
