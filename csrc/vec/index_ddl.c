@@ -37,21 +37,27 @@ static int lscVecIsOld(Parse *pParse){
   return pParse->db->init.busy || pParse->eParseMode!=PARSE_MODE_NORMAL || lscInVacuum(pParse->db);
 }
 
-/* Called for CREATE INDEX name USING word: reads over the two words. It is how vector indexes were made until 2024; who
-** does so now is told by lsc_vec_index(). */
+/* Called at each USING: in CREATE INDEX name USING word [, word] ..., reads over it and the words. It is how vector indexes
+** were made until 2024; who makes one so now is told by lsc_vec_index(). */
 static int lsc_vec_using(Parse *pParse, const char **pzSql){
   LscLex x;
   lscLexStart(&x, pParse->zTail, pParse->db);
   while( x.type==TK_SEMI ) lscLexNext(&x);
-  if( x.type==TK_EXPLAIN && lscLexNext(&x)==TK_QUERY && lscLexNext(&x)!=TK_PLAN ) return 0;
-  if( x.type==TK_EXPLAIN || x.type==TK_PLAN ) lscLexNext(&x);
+  if( x.type==TK_EXPLAIN && lscLexNext(&x)==TK_QUERY && lscLexNext(&x)==TK_PLAN ) lscLexNext(&x);
   if( x.type!=TK_CREATE ) return 0;
   if( lscLexNext(&x)==TK_UNIQUE ) lscLexNext(&x);
   if( x.type!=TK_INDEX ) return 0;
-  lscLexStart(&x, *pzSql, pParse->db);
-  if( !lscLexIsName(lscLexNext(&x)) ) return 0;
+  if( lscLexNext(&x)==TK_IF && lscLexNext(&x)==TK_NOT && lscLexNext(&x)==TK_EXISTS ) lscLexNext(&x);
+  if( lscLexNext(&x)==TK_DOT ){
+    lscLexNext(&x);
+    lscLexNext(&x);
+  }
+  if( x.t.z!=*pzSql ) return 0;
+  do{
+    if( !lscLexIsName(lscLexNext(&x)) ) return 0;
+    *pzSql = x.t.z + x.t.n;
+  }while( lscLexNext(&x)==TK_COMMA );
   pParse->bLscUsing = 1;
-  *pzSql = x.t.z + x.t.n;
   return 1;
 }
 
