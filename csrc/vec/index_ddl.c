@@ -218,11 +218,11 @@ static void lscNestedError(sqlite3_context *ctx, int rc, char *zErr, const char 
   sqlite3_free(zErr);
 }
 
-static Table *lscFindShadow(sqlite3 *db, const char *zDb, const char *zName){
+static int lscFindShadow(sqlite3 *db, const char *zDb, const char *zName, Table **ppTab){
   char *z = sqlite3_mprintf("%s_shadow", zName);
-  Table *pTab = z ? sqlite3FindTable(db, z, zDb) : 0;
+  *ppTab = z ? sqlite3FindTable(db, z, zDb) : 0;
   sqlite3_free(z);
-  return pTab;
+  return z ? SQLITE_OK : SQLITE_NOMEM_BKPT;
 }
 
 /* Whether a table has one of the two shapes of a shadow table. */
@@ -244,7 +244,7 @@ static void lscVecCreateFunc(sqlite3_context *ctx, int argc, sqlite3_value **arg
   u8 aMeta[LSC_MAX_META+1];
   LscIndexParams params;
   LscNested s;
-  Table *pTab;
+  Table *pTab = 0;
   (void)argc;
   lscNestedBegin(&s, ctx);
   iDb = sqlite3FindDbName(s.db, zDb);
@@ -253,10 +253,10 @@ static void lscVecCreateFunc(sqlite3_context *ctx, int argc, sqlite3_value **arg
   rc = lscNestedRun(&s, "CREATE TABLE IF NOT EXISTS \"%w\"." META_TABLE
       " ( name TEXT PRIMARY KEY, metadata BLOB ) WITHOUT ROWID", zDb);
   if( rc==SQLITE_OK ) rc = lscIndexMetaRead(s.db, iDb, zName, aMeta, &nMeta);
+  if( rc==SQLITE_OK ) rc = lscFindShadow(s.db, zDb, zName, &pTab);
   if( rc!=SQLITE_OK ) goto out;
 
   zText = "vector index: unable to initialize diskann";
-  pTab = lscFindShadow(s.db, zDb, zName);
   if( pTab==0 && ownKey ){
     rc = lscNestedRun(&s, "CREATE TABLE \"%w\".%s_shadow"
         " (rowid INTEGER PRIMARY KEY, index_key  %s, data BLOB, UNIQUE (index_key))", zDb, zName, zKey);
@@ -290,14 +290,14 @@ out:
 static void lscVecDropFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv){
   const char *zDb = (const char*)sqlite3_value_text(argv[0]);
   const char *zName = (const char*)sqlite3_value_text(argv[1]);
-  int iDb, rc = SQLITE_OK;
+  int iDb, rc;
   LscNested s;
   Table *pTab;
   (void)argc;
   lscNestedBegin(&s, ctx);
   iDb = sqlite3FindDbName(s.db, zDb);
   ctx->pVdbe->lsc.vecSchema = (u8)(iDb+1);
-  pTab = lscFindShadow(s.db, zDb, zName);
+  rc = lscFindShadow(s.db, zDb, zName, &pTab);
   if( pTab && (lscIsShadow(pTab, 0) || lscIsShadow(pTab, 1)) ){
     rc = lscNestedRun(&s, "DROP TABLE \"%w\".\"%w_shadow\"", zDb, zName);
   }

@@ -4,7 +4,8 @@
 ** The close hook must run before the test for open statements, so a hook that finalizes one lets the close succeed;
 ** an open that fails at any of its allocations must give back all memory, our state included; ALTER COLUMN must leave
 ** the rest of the text alone, and the schema whole whichever of its allocations fails; each other addition is tried.
-** A file made by copying the frames of another's log must end up as that file. Argument: a folder for files.
+** A vector index must fit its table whichever allocation fails. A file made by copying the frames of another's log must
+** end up as that file. Argument: a folder for files.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -458,6 +459,55 @@ static void testVectors(void){
   REQUIRE( i>50 );
 }
 
+/* Each allocation fails in turn in the life of a vector index: what it holds stays what the table says, in the statement
+** that failed and in those behind it, and nothing of it is left in the end. */
+static void testVectorIndex(void){
+  static const char *azSql[] = {
+    "CREATE INDEX i ON t(libsql_vector_idx(v)) WHERE id<50",
+    "INSERT INTO t SELECT id+20, vector(json_array(id, 7, id*id)) FROM t",
+    "UPDATE t SET v=vector(json_array(1, id, 1)) WHERE id%3=0",
+    "INSERT OR REPLACE INTO t VALUES(1, '[3,3,3]')",
+    "DELETE FROM t WHERE id%5=1",
+    "SELECT id FROM vector_top_k('i', '[1,2,3]', 3)",
+    "REINDEX i",
+    "BEGIN; SAVEPOINT s; DELETE FROM t; INSERT INTO t VALUES(2, '[1,2,3]'); ROLLBACK TO s; COMMIT",
+    "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t RENAME COLUMN w TO v",
+    "VACUUM",
+    "DROP INDEX i",
+  };
+  sqlite3_int64 before = sqlite3_memory_used();
+  int i, k, rc = SQLITE_NOMEM, any = 1, n = 0;
+  for(k=0; k<(int)(sizeof(azSql)/sizeof(azSql[0])); k++){
+    for(i=1, any=1; any; i++, n++){
+      sqlite3 *db;
+      int j;
+      REQUIRE( sqlite3_open(":memory:", &db)==SQLITE_OK );
+      run(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v F32_BLOB(3))");
+      run(db, "WITH n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<12)"
+              " INSERT INTO t SELECT i, vector(json_array(i, i%5, 1)) FROM n");
+      for(j=0; j<k; j++) REQUIRE( sqlite3_exec(db, azSql[j], 0, 0, 0)==SQLITE_OK );
+      failAt = i;
+      rc = sqlite3_exec(db, azSql[k], 0, 0, 0);
+      any = failAt==0;
+      failAt = 0;
+      REQUIRE( rc==SQLITE_OK || (any && rc==SQLITE_NOMEM) );
+      if( !sqlite3_get_autocommit(db) ) run(db, "ROLLBACK");
+      requireText(db, "PRAGMA integrity_check", "ok");
+      if( run(db, "SELECT count(*) FROM sqlite_schema WHERE name='i'") ){
+        REQUIRE( run(db, "SELECT count(*) FROM (SELECT id FROM t WHERE id<50 EXCEPT SELECT index_key FROM i_shadow)")==0 );
+        REQUIRE( run(db, "SELECT count(*) FROM (SELECT index_key FROM i_shadow EXCEPT SELECT id FROM t)")==0 );
+        REQUIRE( run(db, "SELECT count(*) FROM vector_top_k('i', '[1,2,3]', 2)")==2 );
+        run(db, "INSERT INTO t VALUES(NULL, '[9,9,9]')");
+        run(db, "DROP INDEX i");
+      }
+      REQUIRE( run(db, "SELECT count(*) FROM sqlite_schema WHERE name<>'libsql_vector_meta_shadow'")==1 );
+      REQUIRE( sqlite3_close(db)==SQLITE_OK );
+      REQUIRE( sqlite3_memory_used()==before );
+    }
+  }
+  REQUIRE( n>1000 );
+}
+
 int main(int argc, char **argv){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
@@ -479,6 +529,7 @@ int main(int argc, char **argv){
   REQUIRE( argc==2 );
   testLog(argv[1]);
   testVectors();
+  testVectorIndex();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
   printf("%s\n", sqlite3_libversion());
   return 0;
