@@ -387,7 +387,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
   if( rc==SQLITE_OK && bWrite && !p->bAll ){
     rc = sqlite3BtreeFirst(&pRows->cur, &eof);
     if( rc==SQLITE_OK && (eof || ixWantsAll(p, sqlite3BtreeRowCountEst(&pRows->cur))) ) rc = ixLoadAll(p, pRows);
-    if( rc==SQLITE_CORRUPT ) rc = SQLITE_OK;      /* the row may be out of the way, or be the one that goes */
+    if( rc==SQLITE_CORRUPT_VTAB ) rc = SQLITE_OK; /* the row may be out of the way, or be the one that goes */
   }
   return rc;
 }

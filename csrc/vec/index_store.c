@@ -47,8 +47,9 @@ static int ixError(LscIndex *p, int rc, const char *zFormat, ...){
   return p->zErr ? rc : SQLITE_NOMEM_BKPT;
 }
 
+/* The code is not SQLITE_CORRUPT, with which SQLite would let the transaction write nothing more. */
 static int ixCorrupt(LscIndex *p, i64 id, const char *zWhat){
-  return ixError(p, SQLITE_CORRUPT, "vector index %s: %s in row %lld of %s_shadow: REINDEX repairs it",
+  return ixError(p, SQLITE_CORRUPT_VTAB, "vector index %s: %s in row %lld of %s_shadow: REINDEX repairs it",
                  p->zName, zWhat, id, p->zName);
 }
 
@@ -361,7 +362,7 @@ static int ixNodeOfKey(LscIndex *p, sqlite3_value *pKey, i64 *piNode, int *pFoun
     }
     return SQLITE_OK;
   }
-  if( p->iKeyRoot==0 ) return ixError(p, SQLITE_CORRUPT, "vector index %s: %s_shadow has no index on its key", p->zName, p->zName);
+  if( p->iKeyRoot==0 ) return ixError(p, SQLITE_CORRUPT_VTAB, "vector index %s: %s_shadow has no index on its key", p->zName, p->zName);
   rc = treeOpen(p, p->iKeyRoot, p->pKeyInfo, 0, &cur);
   if( rc!=SQLITE_OK ) return rc;
   rc = treeSeek(&cur, p->pKeyInfo, &pKey, 1, pFound);

@@ -148,7 +148,7 @@ static int surveyNode(LscSurvey *s){
     if( rc==SQLITE_OK && (i64)ixGet8(p->aBlock)!=id ){
       rc = surveyNote(s, id, 0, "the block is that of %lld", (i64)ixGet8(p->aBlock));
     }
-  }else if( rc==SQLITE_CORRUPT ){
+  }else if( rc==SQLITE_CORRUPT_VTAB ){
     rc = surveyNote(s, id, 0, "%s", p->zErr ? p->zErr : sqlite3ErrStr(rc));
     sqlite3_free(p->zErr);
     p->zErr = 0;

@@ -137,7 +137,7 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
       continue;
     }
     rc = editSeek(p, node, &found);
-    if( rc==SQLITE_OK && !found ) return SQLITE_CORRUPT_BKPT;
+    if( rc==SQLITE_OK && !found ) return SQLITE_CORRUPT_VTAB;
     if( rc==SQLITE_OK ) rc = rowsWrite(p->pRows, ixVectorAt(pPar, slot), pPar->nEdge, p->aTo);
     if( rc==SQLITE_OK ) rc = rowsWrite(p->pRows, ixSlotAt(pPar, slot), 16, aMeta);
   }
@@ -297,7 +297,7 @@ static int ixDelete(LscIndex *p, LscRows *pRows, sqlite3_value *pKey){
   rc = lscGraphNode(p->pGraph, id, &node);
   if( rc==SQLITE_OK ){
     rc = lscGraphDelete(p->pGraph, node, &changes);
-    if( rc==SQLITE_CORRUPT && !lscGraphIsLoaded(p->pGraph, node) ){
+    if( rc==SQLITE_CORRUPT_VTAB && !lscGraphIsLoaded(p->pGraph, node) ){
       /* Its own block is broken: the row goes all the same. */
       ixDrop(p);
       edit.nSlot = 0;
