@@ -110,6 +110,7 @@ static int lsc_parse(Parse *pParse, const char **pzSql);
 #define LSC_WHOLE_TRANSACTION (-2)
 static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint);
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot);
+static void lsc_btree_committed(Btree *pBt);
 static void lsc_indexes_forget(sqlite3 *db);          /* the connection closes */
 
 /* vec/index_ddl.c. Each is said there. */

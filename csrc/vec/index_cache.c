@@ -5,11 +5,11 @@
 ** number of the pager and the name of the index. Its graph holds the nodes that searches came by, until they take more
 ** than LscConn.nScanLimit bytes.
 **
-** What is kept is that of one state of the database. That state is the pager's data version, which each commit raises
-** by one, and each change by others that is found when a transaction begins too. Inside a write transaction the version
-** stays while the content changes; LscIndex.bWrote says that what is kept has what this transaction wrote. Such a graph is
-** still true at the version one up: the transaction was committed. A rollback drops it, one to a savepoint only if it was
-** written to, or loaded, behind the savepoint. SQL that writes to a shadow table itself drops the graph too.
+** What is kept is that of one state of the database: the pager's data version. Each change by others raises it, which is
+** found when a transaction begins, and each commit by one: our own commits take what is kept along. Inside a write
+** transaction the version stays while the content changes; LscIndex.bWrote says that what is kept has what the transaction
+** wrote. A rollback drops that, one to a savepoint only if there was a write, or a load, behind the savepoint. SQL that
+** writes to a shadow table itself drops the graph too, as does a schema that is read anew.
 */
 
 static void ixDrop(LscIndex *p){
@@ -52,46 +52,55 @@ static void lscIndexShrink(LscConn *pConn){
   }
 }
 
-/* The transaction that wrote was committed, and nothing else was since. */
-static void ixSettle(LscIndex *p, Pager *pPager){
-  if( p->bWrote && sqlite3PagerDataVersion(pPager)==p->iVersion+1 ){
-    p->iVersion++;
-    p->bWrote = 0;
+/* What the transaction has written is in the graph. Meanwhile the pager may keep more changed pages than its cache has
+** room for: an insert changes pages all over, which would be written again and again. */
+static void ixWrote(LscIndex *p, Btree *pBt){
+  Pager *pPager = sqlite3BtreePager(pBt);
+  p->bWrote = 1;
+  p->nDepth = pPager->nSavepoint;
+  if( p->nSpill==0 ){
+    u64 nPage = p->db->pLsc->nScanLimit/4/(u64)sqlite3BtreeGetPageSize(pBt);
+    p->nSpill = pPager->pPCache->szSpill;
+    if( nPage>(u64)p->nSpill ) (void)sqlite3PcacheSetSpillsize(pPager->pPCache, (int)MIN(nPage, 0x7fffffff));
   }
 }
 
-static void ixWrote(LscIndex *p, Pager *pPager){
-  ixSettle(p, pPager);
-  /* A transaction comes back to pages all over the tree: they are to stay until it ends. */
-  if( !p->bWrote && pPager->pPCache->szSpill<(int)(IX_SPILL_BYTES/pPager->pageSize) ){
-    (void)sqlite3PagerSetSpillsize(pPager, (int)(IX_SPILL_BYTES/pPager->pageSize));
-  }
-  p->bWrote = 1;
-  p->nDepth = pPager->nSavepoint;
+static void ixWroteEnd(LscIndex *p, Pager *pPager){
+  if( p->nSpill ) pPager->pPCache->szSpill = MIN(pPager->pPCache->szSpill, p->nSpill);
+  p->nSpill = 0;
+  p->bWrote = 0;
 }
 
 static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint){
   Pager *pPager = sqlite3BtreePager(pBt);
   LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
   for(; p; p=p->pNext){
-    if( p->iPager!=pPager->iLscPager ) continue;
-    ixSettle(p, pPager);
-    if( p->bWrote==0 || p->nDepth<=iSavepoint ) continue;
-    p->nDepth = iSavepoint<0 ? 0 : iSavepoint;
-    if( op==SAVEPOINT_ROLLBACK ){
-      ixDrop(p);
-      if( iSavepoint==LSC_WHOLE_TRANSACTION ) p->bWrote = 0;
+    if( p->iPager!=pPager->iLscPager || p->bWrote==0 ) continue;
+    if( p->nDepth>iSavepoint ){
+      p->nDepth = iSavepoint<0 ? 0 : iSavepoint;
+      if( op==SAVEPOINT_ROLLBACK ) ixDrop(p);
     }
+    if( iSavepoint==LSC_WHOLE_TRANSACTION ) ixWroteEnd(p, pPager);
+  }
+}
+
+static void lsc_btree_committed(Btree *pBt){
+  Pager *pPager = sqlite3BtreePager(pBt);
+  LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
+  int bPages = (pBt->pBt->btsFlags & BTS_EXCLUSIVE)!=0 && pBt->db->nVdbeActive==0;      /* a backup into it */
+  for(; p; p=p->pNext){
+    if( p->iPager!=pPager->iLscPager ) continue;
+    if( p->iVersion+1==sqlite3PagerDataVersion(pPager) && !bPages ) p->iVersion++;
+    ixWroteEnd(p, pPager);
   }
 }
 
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot){
   LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
   for(; p; p=p->pNext){
-    Pager *pPager = sqlite3BtreePager(pBt);
-    if( p->iPager!=pPager->iLscPager || p->iRoot!=iRoot ) continue;
+    if( p->iPager!=sqlite3BtreePager(pBt)->iLscPager || p->iRoot!=iRoot ) continue;
     ixDrop(p);
-    ixWrote(p, pPager);
+    ixWrote(p, pBt);
   }
 }
 
@@ -116,6 +125,7 @@ static int ixResolve(LscIndex *p){
   sqlite3 *db = p->db;
   Schema *pSchema = db->aDb[p->iDb].pSchema;
   Pgno aOld[3];
+  int iOldGeneration = p->iGeneration;
   Table *pTab;
   Index *pIdx;
   char *zTab;
@@ -156,7 +166,7 @@ static int ixResolve(LscIndex *p){
   p->iFormat = pSchema->file_format;
   p->iCookie = pSchema->schema_cookie;
   p->iGeneration = pSchema->iGeneration;
-  if( p->iRoot!=aOld[0] || p->iRowRoot!=aOld[1] || p->iKeyRoot!=aOld[2] ) ixDrop(p);
+  if( p->iRoot!=aOld[0] || p->iRowRoot!=aOld[1] || p->iKeyRoot!=aOld[2] || iOldGeneration!=p->iGeneration ) ixDrop(p);
   return SQLITE_OK;
 }
 
@@ -221,7 +231,6 @@ static LscIndex *ixKept(sqlite3 *db, int iDb, const char *zName){
 
 /* Whether what is kept is still true. */
 static int ixIsTrue(LscIndex *p, Pager *pPager){
-  ixSettle(p, pPager);
   if( sqlite3PagerDataVersion(pPager)!=p->iVersion ) return 0;
   if( sqlite3BtreeTxnState(p->pBt)==SQLITE_TXN_WRITE ) return 1;
   return !p->bWrote && p->pBt->pBt->inTransaction!=TRANS_WRITE;       /* a shared cache has other writers */

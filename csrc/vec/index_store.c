@@ -23,8 +23,9 @@ struct LscIndex {
   LscIndexParams par;
   u64 iPager;                       /* what is cached is that of this pager ... */
   u32 iVersion;                     /* ... when it had this data version; see index_cache.c */
-  u8 bWrote;                        /* ... with what the present transaction, or the one before, wrote */
+  u8 bWrote;                        /* ... with what the present transaction wrote */
   int nDepth;                       /* savepoints that were open when it wrote */
+  int nSpill;                       /* what the pager's cache had for szSpill before, or 0 */
   LscGraph *pGraph;                 /* owned; NULL if nothing is cached */
   i64 nRow;                         /* rows; -1: not counted */
   u8 bAll;                          /* every row is loaded */

@@ -242,7 +242,7 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
   changes.pCtx = &edit;
   changes.xSlot = editSlot;
   changes.xCount = editCount;
-  ixWrote(p, sqlite3BtreePager(p->pBt));
+  ixWrote(p, p->pBt);
   if( rc==SQLITE_OK ){
     lscGraphSetVector(p->pGraph, edit.iNew, ixWiden(p, pPar->type, &edit.aNew[pPar->nHead]), 1);
     rc = lscGraphInsert(p->pGraph, edit.iNew, aStart, nStart, &changes);
@@ -293,7 +293,7 @@ static int ixDelete(LscIndex *p, LscRows *pRows, sqlite3_value *pKey){
   changes.pCtx = &edit;
   changes.xSlot = editSlot;
   changes.xCount = editCount;
-  ixWrote(p, sqlite3BtreePager(p->pBt));
+  ixWrote(p, p->pBt);
   rc = lscGraphNode(p->pGraph, id, &node);
   if( rc==SQLITE_OK ){
     rc = lscGraphDelete(p->pGraph, node, &changes);
@@ -341,7 +341,7 @@ static int lscIndexClear(LscIndex *p, char **pzErr){
   aRoot[1] = p->iRowRoot;
   aRoot[2] = p->iKeyRoot;
   sqlite3BtreeEnter(p->pBt);
-  ixWrote(p, sqlite3BtreePager(p->pBt));
+  ixWrote(p, p->pBt);
   ixDrop(p);
   for(i=0; i<3 && rc==SQLITE_OK; i++){
     if( aRoot[i]==0 ) continue;
