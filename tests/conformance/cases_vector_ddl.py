@@ -59,7 +59,15 @@ ACCEPTED = [
 ]
 TYPES = [
     *("BLOB", "VECTOR(3)", "FLOAT(3)", "F32_BLOB", "INT8(3)", "BFLOAT16(3)", "", "text", '"F32_BLOBX(3)"'),
-    *("F32_BLOB(-1)", "F32_BLOB(+3)", "F32_BLOB(3,4)", "F32_BLOB(3.5)", '"F32_BLOB(x"', '"F32_BLOB(3x"', '"XF32_BLOB(3)"'),
+    *(
+        "F32_BLOB(-1)",
+        "F32_BLOB(+3)",
+        "F32_BLOB(3,4)",
+        "F32_BLOB(3.5)",
+        '"F32_BLOB(x"',
+        '"F32_BLOB(3x"',
+        '"XF32_BLOB(3)"',
+    ),
     *('"F32_BLOB(0x3)"', '"F32_BLOB((3))"', '"F32_BLOB(3;)"', '"F32_BLOB(65537x)"', '"F32_BLOB(65537"'),
     *("F32_BLOB(0)", "FLOAT64(00)", '"F32_BLOB()"', '"F32_BLOB( )"', '"F32_BLOB(0"', '"F32_BLOB(0) x"'),
     *("F32_BLOB(65537)", "F8_BLOB(99999999999999999999)", "FLOAT1BIT(4294967297)", '"F32_BLOB x(3)"', '"F32_BLOB "'),
@@ -67,7 +75,7 @@ TYPES = [
     *('"F32_BLOB(3))"', '"F32_BLOB(3) NOT"'),
     *("f32_blob ( 3 )", '"  F32_BLOB(3)"', '"F32_BLOB(3)\t "', '"F32_BLOB(0003)"', "F32_BLOB(65536)", "Float16(3)"),
 ]
-NAMES = ['"my idx"', '"my-idx"', '"1idx"', '"i.x"', '"a;b"', '"[a]"', '"$x"', "\"a'b\"", '"x""y"', "[a b]"]
+NAMES = ['"my idx"', '"my-idx"', '"1idx"', '"i.x"', '"a;b"', '"[a]"', '"$x"', '"a\'b"', '"x""y"', "[a b]"]
 GOOD_NAMES = ['"select"', '"idxÉ"', '"_x"', '"x$y"', '""', '"É"', "[Mixed]", "i_shadow"]
 KEYED = {
     "text": ("a text primary key", "'b', 'a', 'B'"),
@@ -91,10 +99,7 @@ def rows(keys: str) -> str:
 
 
 REFUSED: dict[str, list[Any]] = {
-    **{
-        f"refused: {term}": [TABLE, f"create index i on t({term})", *CLEAN]
-        for term in TERMS
-    },
+    **{f"refused: {term}": [TABLE, f"create index i on t({term})", *CLEAN] for term in TERMS},
     **{
         f"refused: {parameter!r}": [TABLE, f"create index i on t(libsql_vector_idx(v, '{parameter}'))", *CLEAN]
         for parameter in PARAMETERS
@@ -236,7 +241,12 @@ BLOCKS: dict[str, list[Any]] = {
         (f"insert into t values (1, {function}(?))", [str([1] * n)]),
         *[f"select length(data), substr(hex(data), 1, 32) from i{k}_shadow" for k in range(3)],
     ]
-    for name, function in (("F32_BLOB", "vector32"), ("FLOAT64", "vector64"), ("FLOAT8", "vector8"), ("FLOAT1BIT", "vector1bit"))
+    for name, function in (
+        ("F32_BLOB", "vector32"),
+        ("FLOAT64", "vector64"),
+        ("FLOAT8", "vector8"),
+        ("FLOAT1BIT", "vector1bit"),
+    )
     for n in (1, 3, 100, 1025)
     for edges in ("float1bit", "float8", "floatb16", "float32")
 }
@@ -386,7 +396,8 @@ LIFE: dict[str, list[Any]] = {
         "select id from vector_top_k('l', '[1,2,3]', 3)",
     ],
     "generated columns": [
-        "create table t(id integer primary key, x text, v f32_blob(2) as (vector(x)), s f32_blob(2) as (vector(x)) stored)",
+        "create table t(id integer primary key, x text, v f32_blob(2) as (vector(x)), "
+        "s f32_blob(2) as (vector(x)) stored)",
         "insert into t(id, x) values (1, '[1,2]')",
         "create index i on t(libsql_vector_idx(v))",
         "create index j on t(libsql_vector_idx(s))",
