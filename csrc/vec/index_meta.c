@@ -80,7 +80,7 @@ static int metaOpen(sqlite3 *db, int iDb, int bWrite, BtCursor *pCur, KeyInfo **
   rc = *ppInfo ? SQLITE_OK : parse.rc ? parse.rc : SQLITE_NOMEM_BKPT;
   sqlite3DbFree(db, parse.zErrMsg);
   sqlite3ParseObjectReset(&parse);
-  if( rc==SQLITE_OK ) rc = sqlite3BtreeLockTable(pBt, (int)pTab->tnum, (u8)bWrite);
+  if( rc==SQLITE_OK ) rc = ixLock(db, pBt, pTab->tnum, bWrite);
   if( rc==SQLITE_OK ){
     sqlite3BtreeCursorZero(pCur);
     rc = sqlite3BtreeCursor(pBt, pTab->tnum, bWrite ? BTREE_WRCSR : 0, *ppInfo, pCur);

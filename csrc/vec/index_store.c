@@ -189,8 +189,14 @@ typedef struct LscRows {
   u32 iData, nData;                 /* that of the block */
 } LscRows;
 
+/* The lock that a shared cache wants, as OP_TableLock asks for it. */
+static int ixLock(sqlite3 *db, Btree *pBt, Pgno iRoot, int bWrite){
+  if( !bWrite && (db->flags & SQLITE_ReadUncommit)!=0 ) return SQLITE_OK;
+  return sqlite3BtreeLockTable(pBt, (int)iRoot, (u8)bWrite);
+}
+
 static int treeOpen(LscIndex *p, Pgno iRoot, KeyInfo *pInfo, int bWrite, BtCursor *pCur){
-  int rc = sqlite3BtreeLockTable(p->pBt, (int)iRoot, (u8)bWrite);
+  int rc = ixLock(p->db, p->pBt, iRoot, bWrite);
   sqlite3BtreeCursorZero(pCur);
   if( rc==SQLITE_LOCKED_SHAREDCACHE ) return ixError(p, rc, "database table is locked: %s_shadow", p->zName);
   if( rc==SQLITE_OK ) rc = sqlite3BtreeCursor(p->pBt, iRoot, bWrite ? BTREE_WRCSR : 0, pInfo, pCur);

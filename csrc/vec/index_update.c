@@ -345,7 +345,7 @@ static int lscIndexClear(LscIndex *p, char **pzErr){
   ixDrop(p);
   for(i=0; i<3 && rc==SQLITE_OK; i++){
     if( aRoot[i]==0 ) continue;
-    rc = sqlite3BtreeLockTable(p->pBt, (int)aRoot[i], 1);
+    rc = ixLock(p->db, p->pBt, aRoot[i], 1);
     if( rc==SQLITE_OK ) rc = sqlite3BtreeClearTable(p->pBt, (int)aRoot[i], 0);
   }
   if( rc==SQLITE_OK ) p->nRow = 0;
