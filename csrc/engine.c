@@ -43,6 +43,7 @@
 #include "vec/kern_neon.c"
 #include "vec/kernels.c"
 #include "vec/graph.c"
+#include "vec/graph_codes.c"
 #include "vec/graph_walk.c"
 #include "vec/graph_beam.c"
 #include "vec/graph_edit.c"

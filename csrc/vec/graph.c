@@ -2,11 +2,11 @@
 ** graph.c: the nodes of an index in memory: where they lie, and how they come to be. Included by engine.c.
 **
 ** Everything about a node lies in arrays by its number, the vectors 64-byte aligned, the edges in rows of equal length
-** that are made longer as a longer list comes. A vector is kept as it was given, beside the inverse of its length, so that
-** a block can be written from it to the byte.
+** that are made longer as a longer list comes. A vector is kept as it was given, beside the inverse of its length, so
+** that a block can be written from it to the byte.
 **
-** A node whose row is gone is dead: it keeps its number, may still have edges to it, and is not found. nUnloaded and nDeadEdge count
-** what a walk has to look out for; while both are 0, it just follows edges.
+** A node whose row is gone is dead: it keeps its number, may still have edges to it, and is not found. nUnloaded and
+** nDeadEdge count what a walk has to look out for; while both are 0, it just follows edges.
 */
 #include "graph_int.h"
 #ifdef __linux__
@@ -98,12 +98,14 @@ static int graphGrow(LscGraph *g, uint64_t n){
    || graphGrowArray(&g->aIn, nAlloc, sizeof(*g->aIn))
    || (g->c.metric==LSC_COS && graphGrowArray(&g->aInverse, nAlloc, sizeof(*g->aInverse)))
    || graphGrowVectors(g, nAlloc)
+   || (g->nCode && graphGrowArray(&g->aCode, nAlloc, g->nCode))
    || graphGrowArray(&g->aEdge, (uint64_t)nAlloc*(g->nSlot + 1), sizeof(*g->aEdge))
    || graphGrowHash(g, nAlloc)
    || graphGrowArray(&g->s.aSeen, graphSeenWords(nAlloc), sizeof(*g->s.aSeen)) ) return LSC_GRAPH_NOMEM;
   memset(g->s.aSeen + (g->nAlloc ? graphSeenWords(g->nAlloc) : 0), 0,
          (graphSeenWords(nAlloc) - (g->nAlloc ? graphSeenWords(g->nAlloc) : 0))*sizeof(*g->s.aSeen));
   graphLargePages(g->aEdge, (uint64_t)nAlloc*(g->nSlot + 1)*sizeof(*g->aEdge));
+  if( g->aCode ) graphLargePages(g->aCode, (uint64_t)nAlloc*g->nCode);
   g->nAlloc = nAlloc;
   return 0;
 }
@@ -143,6 +145,7 @@ static void graphScratchFree(GraphScratch *s){
   LSC_GRAPH_FREE(s->aSeen);
   LSC_GRAPH_FREE(s->aBeam);
   LSC_GRAPH_FREE(s->aFar);
+  LSC_GRAPH_FREE(s->aBytes);
 }
 
 static int lscGraphNew(const LscGraphConfig *pConfig, LscGraph **pp){
@@ -157,6 +160,7 @@ static int lscGraphNew(const LscGraphConfig *pConfig, LscGraph **pp){
   g->twin = g->c.metric==LSC_COS ? 4e-7f : 0;
   g->nByte = g->c.metric==LSC_HAMMING ? ((size_t)g->c.n + 7)/8 : (size_t)g->c.n*sizeof(float);
   g->nStride = (g->nByte + 63)/64*64;
+  g->nCode = graphCodeStride(g);
   g->nSlot = g->c.nCap<47 ? g->c.nCap | 1 : 47;
   *pp = g;
   return 0;
@@ -169,6 +173,7 @@ static void lscGraphFree(LscGraph *g){
   LSC_GRAPH_FREE(g->aIn);
   LSC_GRAPH_FREE(g->aInverse);
   LSC_GRAPH_FREE(g->pVectors);
+  LSC_GRAPH_FREE(g->aCode);
   LSC_GRAPH_FREE(g->aEdge);
   LSC_GRAPH_FREE(g->aHash);
   graphScratchFree(&g->s);
@@ -177,7 +182,7 @@ static void lscGraphFree(LscGraph *g){
 
 static uint64_t lscGraphBytes(const LscGraph *g){
   uint64_t nNode = sizeof(*g->aId) + 1 + sizeof(*g->aIn) + (g->aInverse ? sizeof(*g->aInverse) : 0)
-                 + g->nStride + (g->nSlot + (uint64_t)1)*sizeof(*g->aEdge);
+                 + g->nStride + g->nCode + (g->nSlot + (uint64_t)1)*sizeof(*g->aEdge);
   return sizeof(*g) + nNode*g->nAlloc + (uint64_t)g->nHash*sizeof(*g->aHash) + graphSeenWords(g->nAlloc)*8
        + ((uint64_t)g->s.nBeamAlloc + g->s.nFarAlloc)*sizeof(LscGraphHit);
 }
@@ -242,6 +247,7 @@ static void lscGraphSetVector(LscGraph *g, uint32_t node, const void *pVector, i
     /* Also no direction: lengths whose squares overflow. */
     g->aInverse[node] = length>0 && length<1e19 ? (float)(1/length) : NAN;
   }
+  if( exact ) graphEncodeNode(g, node);
 }
 
 static int lscGraphSetEdges(LscGraph *g, uint32_t node, const uint32_t *aTo, uint32_t nTo){

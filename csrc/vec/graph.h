@@ -1,16 +1,16 @@
 /*
-** graph.h: the nodes of one vector index in memory, and the algorithms on them: search, insert, delete, and building all
-** at once. No SQLite here: a C program can include kernels.h, this and the graph_*.c files alone.
+** graph.h: the nodes of one vector index in memory, and the algorithms on them: search, insert, delete, and building
+** all at once. No SQLite here: a C program can include kernels.h, this and the graph_*.c files alone.
 **
-** A node is known by its id. It has a vector, exact or, while only an edge to it has been read, approximate; once it
-** is loaded it has edges too, which lead to other nodes. Nodes are loaded by LscGraphConfig.xLoad when an operation comes
+** A node is known by its id. It has a vector, exact or, while only an edge to it has been read, approximate; once it is
+** loaded it has edges too, which lead to other nodes. Nodes are loaded by LscGraphConfig.xLoad when an operation comes
 ** to them. The edges of a node lie in slots, 0 to their number - 1, and stay in their slot until they are changed.
 **
 ** A graph belongs to one thread at a time. lscGraphBuild() makes threads of its own, which are gone when it returns.
 ** Whatever was got from the graph, an array or a vector, is valid until something is added to it; xLoad adds.
 **
-** Functions that give an int: 0; 7 no memory (SQLITE_NOMEM); 9 stopped (SQLITE_INTERRUPT); 11 what xLoad gave makes no sense
-** (SQLITE_CORRUPT); or what a callback gave. After an error of an insert or a delete, the graph is to be freed.
+** Functions that give an int: 0; 7 no memory (SQLITE_NOMEM); 9 stopped (SQLITE_INTERRUPT); 11 what xLoad gave makes no
+** sense (SQLITE_CORRUPT); or what a callback gave. After an error of an insert or a delete, the graph is to be freed.
 */
 #ifndef LSC_GRAPH_H
 #define LSC_GRAPH_H
@@ -79,26 +79,30 @@ static float lscGraphDistance(const LscGraph *g, uint32_t a, uint32_t b);
 static uint32_t lscGraphBeam(const LscGraph *g, uint32_t k);
 
 /*
-** The k nearest live nodes, nearest first, equals by id, those at no distance (NaN) last; aHit has room for k.
-** ef: beam, 0: LscGraphConfig.nSearch or chosen. aStart: nodes to begin at; may be none once nodes are loaded. xAllow (or NULL) says which
-** ids are wanted: 1 or 0, negative: stop with SQLITE_INTERRUPT. It is asked once for an id, near ones first; the beam widens until k
-** are found or everything was looked at. Distances in *aHit are exact.
+** The k nearest live nodes, nearest first, equals by id, those at no distance (NaN) last; aHit has room for k. ef:
+** beam, 0: LscGraphConfig.nSearch or chosen. aStart: nodes to begin at; may be none once nodes are loaded. xAllow (or
+** NULL) says which ids are wanted: 1 or 0, negative: stop with SQLITE_INTERRUPT. It is asked once for an id, near ones
+** first; the beam widens until k are found or everything was looked at. Distances in *aHit are exact.
 */
-static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t ef, const uint32_t *aStart, uint32_t nStart,
+static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t ef, const uint32_t *aStart,
+                          uint32_t nStart,
                           int (*xAllow)(void *pCtx, int64_t id), void *pAllow, LscGraphHit *aHit, uint32_t *pnHit);
 
 /* Links a node that has an exact vector and no edges. pChanges may be NULL here and below. */
-static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart, const LscGraphChanges *pChanges);
+static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart,
+                          const LscGraphChanges *pChanges);
 
-/* Takes the node out; its row may still be there or not. Those that had edges to it get others, so that nothing is cut off. */
+/* Takes the node out; its row may still be there or not. Those that had edges to it get others, so that nothing is
+** cut off. */
 static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pChanges);
 
 /*
-** Links all nodes; each has its exact vector. The result is the same for any number of threads: each node can be reached from
-** each, none has more than nCap edges. xProgress (or NULL) is called by this thread a few times a second; not 0
-** stops with LSC_GRAPH_STOPPED. *pEntry: a node in the middle, undefined without nodes.
+** Links all nodes; each has its exact vector. The result is the same for any number of threads: each node can be
+** reached from each, none has more than nCap edges. xProgress (or NULL) is called by this thread a few times a second;
+** not 0 stops with LSC_GRAPH_STOPPED. *pEntry: a node in the middle, undefined without nodes.
 */
-static int lscGraphBuild(LscGraph *g, int nThread, int (*xProgress)(void *pCtx, uint64_t nDone, uint64_t nTotal), void *pProgress,
+static int lscGraphBuild(LscGraph *g, int nThread, int (*xProgress)(void *pCtx, uint64_t nDone, uint64_t nTotal),
+                         void *pProgress,
                          uint32_t *pEntry);
 
 #endif

@@ -1,11 +1,11 @@
 /*
 ** graph_beam.c: how wide a search has to be. Included by engine.c behind graph_walk.c.
 **
-** Data differ: groups of 1000 among 100 000 vectors of 128 elements need a beam of 40, normally distributed ones of 2000. So a graph that is whole is
-** tried out: some of its nodes are looked for as if they were not there, and what walks find is compared with the nearest
-** ones of all. One walk tells this for all beams up to its own: when the first ef entries of its beam are
-** followed for the first time, these are what a walk with beam ef ends with. Done again when the graph has grown or shrunk
-** much. A graph that is not whole takes libSQL's beam.
+** Data differ: groups of 1000 among 100 000 vectors of 128 elements need a beam of 40, normally distributed ones of
+** 2000. So a graph that is whole is tried out: some of its nodes are looked for as if they were not there, and what
+** walks find is compared with the nearest ones of all. One walk tells this for all beams up to its own: when the first
+** ef entries of its beam are followed for the first time, these are what a walk with beam ef ends with. Done again when
+** the graph has grown or shrunk much. A graph that is not whole takes libSQL's beam.
 */
 #include "graph_int.h"
 
@@ -60,7 +60,7 @@ static void graphBounds(const LscGraph *g, const uint32_t *aSample, uint32_t nSa
 
 /* A beam from which on looking at all vectors is no slower. */
 static uint32_t graphScanBeam(const LscGraph *g){
-  return lscGraphLive(g)/GRAPH_SCAN;
+  return lscGraphLive(g)/GRAPH_SCAN(g);
 }
 
 static int graphTryOut(LscGraph *g){

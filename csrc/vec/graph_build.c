@@ -1,14 +1,14 @@
 /*
 ** graph_build.c: all edges of a graph at once. Included by engine.c behind graph_edit.c.
 **
-** Nodes are linked in random order, in batches that grow with what is linked. Each batch takes two rounds, whose items go to
-** threads as these become free. In the first a node finds its edges by a walk through what was linked before the batch, which nothing
-** changes meanwhile; it writes its own row. In the second a node that got new edges towards it takes edges back; it writes its own row
-** and reads those of none. So there are no locks on nodes, and what comes out does not depend on the threads. Rows are longer while building, so
-** that nodes are pruned only now and then.
+** Nodes are linked in random order, in batches that grow with what is linked. Each batch takes two rounds, whose items
+** go to threads as these become free. In the first a node finds its edges by a walk through what was linked before the
+** batch, which nothing changes meanwhile; it writes its own row. In the second a node that got new edges towards it
+** takes edges back; it writes its own row and reads those of none. So there are no locks on nodes, and what comes out
+** does not depend on the threads. Rows are longer while building, so that nodes are pruned only now and then.
 **
-** Of nodes with equal vectors one, the first, is linked in this way. The others go into a ring with it, each with edges to its
-** successors and out of the group. Vectors without direction (of length 0, say) count as equal.
+** Of nodes with equal vectors one, the first, is linked in this way. The others go into a ring with it, each with edges
+** to its successors and out of the group. Vectors without direction (of length 0, say) count as equal.
 **
 ** At last graph_repair.c makes sure that each node is reached from each.
 **
@@ -222,6 +222,11 @@ static void graphLinkOut(GraphBuild *b, GraphScratch *s, uint32_t iItem){
   LscGraphHit a[GRAPH_POOL];
   uint32_t node = b->aOrder[b->iFrom + iItem], aStart[GRAPH_STARTS], nStart, i, n;
   GraphQuery q = graphQueryOf(g, node);
+  GraphCoded coded;
+  if( g->nCode ){
+    graphCodedNode(g, node, &coded);
+    q.pCoded = &coded;
+  }
   nStart = graphBestMarks(g, &q, b->aOrder, b->iFrom<GRAPH_BUILD_MARKS ? b->iFrom : GRAPH_BUILD_MARKS, aStart);
   s->bFar = 1;
   (void)graphWalk(g, s, &q, b->ef, aStart, nStart);
@@ -235,6 +240,13 @@ static void graphLinkOut(GraphBuild *b, GraphScratch *s, uint32_t iItem){
   for(i=s->nFar; i-->0 && n<GRAPH_POOL; n++){
     a[n].distance = s->aFar[i].distance;
     a[n].node = s->aFar[i].node & ~GRAPH_DONE;
+  }
+  if( q.pCoded ){
+    for(i=0; i<n; i++){
+      if( i+4<n ) GRAPH_PREFETCH(graphVector(g, a[i+4].node));
+      a[i].distance = graphNear(g, &q, a[i].node);
+    }
+    graphSort(g, a, n);
   }
   n = graphPrune(g, a, n, b->nCap - b->nCap/4);
   graphSetRow(b, node, a, n);

@@ -1,10 +1,12 @@
 /*
-** graph_edit.c: which edges a node has, and what an insert and a delete change. Included by engine.c behind graph_walk.c.
+** graph_edit.c: which edges a node has, and what an insert and a delete change. Included by engine.c behind
+** graph_walk.c.
 **
-** Of the nodes near it, a node takes the nearest ones that are not covered: c is covered if a taken one, s, is nearer to c
-** than the node is, by the factor alpha. It does so twice: first with alpha 1, which takes few edges in all directions, then
-** with the index's alpha until there are enough. Copies, as near as makes no difference, cover nothing and are
-** taken up to graphTwins(), so that edges out of the group remain; they form a chain, into which a new one is put.
+** Of the nodes near it, a node takes the nearest ones that are not covered: c is covered if a taken one, s, is nearer
+** to c than the node is, by the factor alpha. It does so twice: first with alpha 1, which takes few edges in all
+** directions, then with the index's alpha until there are enough. Copies, as near as makes no difference, cover nothing
+** and are taken up to graphTwins(), so that edges out of the group remain; they form a chain, into which a new one is
+** put.
 **
 ** LscGraph.aIn counts the edges that lead to a node. The last one is not taken away.
 */
@@ -19,8 +21,8 @@ static uint32_t graphTwins(const LscGraph *g){
 }
 
 /*
-** Of the n candidates, nearest first, the ones to take, at most nMax, are put in front, nearest first; returns their number. The
-** distances are those from the node.
+** Of the n candidates, nearest first, the ones to take, at most nMax, are put in front, nearest first; returns their
+** number. The distances are those from the node.
 */
 static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax){
   enum { OPEN, COVERED, OUT, TAKEN };
@@ -196,10 +198,12 @@ static int graphAddEdge(LscGraph *g, uint32_t node, const LscGraphHit *pTo, cons
 }
 
 /*
-** An edge to a node that has none, from one of these, nearest first: from one with room, else instead of the farthest edge that is
-** not the last one to where it leads. If there is no such edge, the new node goes between the first one and the end of one.
+** An edge to a node that has none, from one of these, nearest first: from one with room, else instead of the farthest
+** edge that is not the last one to where it leads. If there is no such edge, the new node goes between the first one
+** and the end of one.
 */
-static int graphForceEdge(LscGraph *g, const LscGraphHit *aFrom, uint32_t nFrom, uint32_t to, const LscGraphChanges *pChanges){
+static int graphForceEdge(LscGraph *g, const LscGraphHit *aFrom, uint32_t nFrom, uint32_t to,
+                          const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
   uint32_t i, j, n, slot;
   int rc;
@@ -274,7 +278,8 @@ static uint32_t graphInsertBeam(const LscGraph *g){
   return ef<GRAPH_POOL/2 ? ef : GRAPH_POOL/2;
 }
 
-static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart, const LscGraphChanges *pChanges){
+static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart,
+                          const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
   uint32_t n, nTaken, i;
   int rc;
@@ -296,7 +301,8 @@ static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, ui
 }
 
 /* What p gets in place of its edge to a node that goes: the nearest of aTo that its other edges do not cover. */
-static int graphReplace(LscGraph *g, uint32_t p, uint32_t gone, const uint32_t *aTo, uint32_t nTo, const LscGraphChanges *pChanges){
+static int graphReplace(LscGraph *g, uint32_t p, uint32_t gone, const uint32_t *aTo, uint32_t nTo,
+                        const LscGraphChanges *pChanges){
   LscGraphHit aOld[GRAPH_POOL], a[GRAPH_POOL];
   uint32_t slot = graphFindSlot(g, p, gone), nOld, n = 0, i, j, nAdded = 0, nWanted;
   GraphQuery q = graphQueryOf(g, p);

@@ -22,9 +22,9 @@
 
 enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8 };       /* of a node */
 enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, at most */
-/* Vectors that are looked at in the time for one that is followed. */
+/* Vectors that are looked at in the time for one that is followed; with and without codes. */
 #ifndef GRAPH_SCAN
-# define GRAPH_SCAN 25
+# define GRAPH_SCAN(g) ((g)->nCode ? 90 : 25)
 #endif
 #define GRAPH_MAX_NODES 0x7fffffffu
 #define GRAPH_DONE 0x80000000u        /* in an entry of a beam: its edges were followed */
@@ -39,14 +39,25 @@ typedef struct GraphScratch {
   LscGraphHit *aFar;                  /* nodes that were followed and then fell out of the beam, if bFar */
   uint32_t nFar, nFarAlloc;
   int bFar;
+  unsigned char *aBytes;              /* a query's, see graph_codes.c */
   GraphProbe *pProbe;          /* what is asked of a walk, or NULL */
   uint32_t nFollowed;                 /* by the last walk */
 } GraphScratch;
 
-/* A vector to find the neighbours of; inverse is of its length, for cosines. */
+/* A query as bytes: graph_codes.c. */
+typedef struct GraphCoded {
+  const unsigned char *aByte;
+  float scale, low;
+  float whole;                        /* the sum of all elements, as the bytes have it */
+  float square;                       /* the dot product with itself */
+} GraphCoded;
+
+/* A vector to find the neighbours of; inverse is of its length, for cosines. pCoded: a walk takes distances from
+** bytes. */
 typedef struct GraphQuery {
   const void *p;
   float inverse;
+  const GraphCoded *pCoded;
 } GraphQuery;
 
 struct LscGraph {
@@ -66,6 +77,8 @@ struct LscGraph {
   float *aInverse;                    /* cosine: 1/length, or NaN */
   unsigned char *pVectors, *aVector;  /* allocated; the first vector in that, */
   size_t iVector;                     /* so many bytes from its beginning */
+  unsigned char *aCode;               /* vectors as bytes: graph_codes.c */
+  size_t nCode;                       /* bytes from one to the next, or 0 */
   uint32_t *aEdge;                    /* for each node the number of edges, then nSlot of them */
   uint32_t nSlot;                     /* at most LscGraphConfig.nCap but while building */
   uint32_t *aHash;                    /* nodes + 1 by id, at most half full */
@@ -102,6 +115,7 @@ static inline float graphNear(const LscGraph *g, const GraphQuery *q, uint32_t n
 
 static inline GraphQuery graphQueryOf(const LscGraph *g, uint32_t node){
   GraphQuery q;
+  q.pCoded = 0;
   q.p = graphVector(g, node);
   q.inverse = g->c.metric==LSC_COS ? g->aInverse[node] : 1;
   return q;
@@ -129,8 +143,17 @@ static int graphLoad(LscGraph *g, uint32_t node);
 static void graphSetDead(LscGraph *g, uint32_t node);
 static void graphSetLoaded(LscGraph *g, uint32_t node);
 
+/* graph_codes.c */
+static size_t graphCodeStride(const LscGraph *g);
+static void graphEncodeNode(LscGraph *g, uint32_t node);
+static int graphEncodeQuery(LscGraph *g, const GraphQuery *q, GraphCoded *pOut);
+static inline float graphCodedNear(const LscGraph *g, const GraphCoded *q, uint32_t node);
+static void graphScanCodes(LscGraph *g, const GraphCoded *q, uint32_t ef);
+
 /* graph_walk.c */
-static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
+static void graphHeapOffer(LscGraph *g, uint32_t ef, float d, uint32_t node);
+static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart,
+                     uint32_t nStart);
 static void graphForget(const LscGraph *g, GraphScratch *s);
 static int graphSearchBeam(LscGraph *g, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
 static void graphFinish(const LscGraph *g, GraphScratch *s);

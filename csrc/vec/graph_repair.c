@@ -1,9 +1,10 @@
 /*
 ** graph_repair.c: makes each node of a graph be reached from each. Included by engine.c behind graph_edit.c.
 **
-** First all nodes are made to be reached from the entry: those that are not get an edge from a node near to them that is. The edges by
-** which nodes were reached first form a tree, and are not replaced. Then all are made to reach the entry: nodes are looked at from the ends of the
-** tree, so one that does not reach the entry has nothing behind it in the tree, and may lose any edge for one to a node that does.
+** First all nodes are made to be reached from the entry: those that are not get an edge from a node near to them that
+** is. The edges by which nodes were reached first form a tree, and are not replaced. Then all are made to reach the
+** entry: nodes are looked at from the ends of the tree, so one that does not reach the entry has nothing behind it in
+** the tree, and may lose any edge for one to a node that does.
 */
 #include "graph_int.h"
 
@@ -50,7 +51,7 @@ static void graphReachBack(GraphReach *r, uint32_t node, uint32_t *aStack){
   }
 }
 
-/* The slot for another edge: the next one, else the one whose target is farthest and not reached by it; nCap if none. */
+/* The slot for another edge: the next one, else the farthest whose target was not reached by it; nCap if none. */
 static uint32_t graphSpareSlot(const GraphReach *r, uint32_t node){
   const LscGraph *g = r->g;
   const uint32_t *aRow = graphRow(g, node);

@@ -1,30 +1,31 @@
 /*
 ** graph_walk.c: the walk through a graph towards a vector, and searches. Included by engine.c behind graph.c.
 **
-** A walk keeps a beam, the nearest nodes that it has met, and follows the edges of the nearest one that it has not followed yet,
-** until all of the beam are followed. A node that was known by an edge's approximate vector is loaded when it is its
-** turn, and takes the place that its exact distance gives it; so all that is left in the beam is exact.
+** A walk keeps a beam, the nearest nodes that it has met, and follows the edges of the nearest one that it has not
+** followed yet, until all of the beam are followed. A node that was known by an edge's approximate vector is loaded
+** when it is its turn, and takes the place that its exact distance gives it; so all that is left in the beam is exact.
 **
-** A search begins at the best of nodes picked at random, which finds the right part of data that lie in groups. Where a walk would take
-** as long as looking at all vectors, it does that.
+** A search begins at the best of nodes picked at random, which finds the right part of data that lie in groups. Where a
+** walk would take as long as looking at all vectors, it does that.
 */
 #include "graph_int.h"
 
-enum { GRAPH_CHUNK=64, GRAPH_STARTS=4 };
+enum { GRAPH_CHUNK=64, GRAPH_STARTS=4, GRAPH_EXACT_SCAN=1000 };
 
 /* Puts a node where it belongs, if it belongs anywhere; the place, or ef. */
 static uint32_t graphOffer(GraphScratch *s, uint32_t ef, float d, uint32_t node){
   LscGraphHit *a = s->aBeam;
-  uint32_t lo = 0, hi = s->nBeam;
+  uint32_t lo = 0, hi = s->nBeam, n, half;
   if( hi==ef ){
     if( !(d<a[hi-1].distance) ) return ef;
     hi--;
     if( s->bFar && (a[hi].node & GRAPH_DONE) && s->nFar<s->nFarAlloc ) s->aFar[s->nFar++] = a[hi];
     s->nBeam = hi;
   }
-  while( lo<hi ){
-    uint32_t mid = (lo + hi)/2;
-    if( a[mid].distance<=d ) lo = mid + 1; else hi = mid;
+  /* Without a branch to guess: the place is in the n from lo on, or behind them. */
+  for(n=hi; n>0; n-=half){
+    half = (n + 1)/2;
+    lo += half & -(uint32_t)(a[lo+half-1].distance<=d);
   }
   memmove(&a[lo+1], &a[lo], (s->nBeam - lo)*sizeof(*a));
   a[lo].distance = d;
@@ -37,28 +38,36 @@ static uint32_t graphOffer(GraphScratch *s, uint32_t ef, float d, uint32_t node)
 static uint32_t graphMeet(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aNode,
                           uint32_t nNode, int bCareful){
   uint32_t aNew[GRAPH_CHUNK], n = 0, i, iBest = ef;
+  const unsigned char *aData = q->pCoded ? g->aCode : g->aVector;
+  size_t nStride = q->pCoded ? g->nCode : g->nStride;
   for(i=0; i<nNode; i++){
     uint32_t node = aNode[i];
     uint64_t *pWord = &s->aSeen[node>>6], bit = (uint64_t)1 << (node & 63);
-    const unsigned char *p = graphVector(g, node);
-    GRAPH_PREFETCH(p);
-    GRAPH_PREFETCH(p + 64);
     aNew[n] = node;
     n += (*pWord & bit)==0;
     *pWord |= bit;
   }
   for(i=0; i<n; i++){
+    const unsigned char *p = aData + aNew[i]*nStride;
+    GRAPH_PREFETCH(p);
+    GRAPH_PREFETCH(p + 64);
+    GRAPH_PREFETCH(p + 128);
+  }
+  for(i=0; i<n; i++){
     uint32_t iPlace;
+    float d;
     if( bCareful && (g->aState[aNew[i]] & (GRAPH_VECTOR|GRAPH_DEAD))!=GRAPH_VECTOR ) continue;
-    iPlace = graphOffer(s, ef, graphNear(g, q, aNew[i]), aNew[i]);
+    d = q->pCoded ? graphCodedNear(g, q->pCoded, aNew[i]) : graphNear(g, q, aNew[i]);
+    if( s->nBeam==ef && !(d<s->aBeam[ef-1].distance) ) continue;
+    iPlace = graphOffer(s, ef, d, aNew[i]);
     if( iPlace<iBest ) iBest = iPlace;
   }
   return iBest;
 }
 
 /*
-** Loads the node of entry i of the beam, and puts it where its exact distance belongs. *pGone: it is not there any more,
-** and neither is its entry. Otherwise its edges are to be followed at once.
+** Loads the node of entry i of the beam, and puts it where its exact distance belongs. *pGone: it is not there any
+** more, and neither is its entry. Otherwise its edges are to be followed at once.
 */
 static int graphArrive(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t i, int *pGone){
   uint32_t node = s->aBeam[i].node & ~GRAPH_DONE;
@@ -75,7 +84,8 @@ static int graphArrive(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32
 ** Fills the beam, at most ef nodes. Nodes that the caller has marked as seen are passed by; marks are left behind for
 ** graphForget(). Safe in threads of their own scratch while all is loaded and nothing changes.
 */
-static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart){
+static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t ef, const uint32_t *aStart,
+                     uint32_t nStart){
   int bCareful = g->nUnloaded!=0 || g->nDeadEdge!=0;
   uint32_t i, cur = 0, iProbe = s->pProbe ? graphProbeNext(s->pProbe) : GRAPH_DONE;
   s->nBeam = 0;
@@ -153,8 +163,8 @@ static uint32_t graphBestMarks(const LscGraph *g, const GraphQuery *q, const uin
   uint32_t n = 0, i, j;
   for(i=0; i<nMark; i++){
     float d;
-    if( i+4<nMark ) GRAPH_PREFETCH(graphVector(g, aMark[i+4]));
-    d = graphNear(g, q, aMark[i]);
+    if( i+4<nMark ) GRAPH_PREFETCH(q->pCoded ? g->aCode + aMark[i+4]*g->nCode : graphVector(g, aMark[i+4]));
+    d = q->pCoded ? graphCodedNear(g, q->pCoded, aMark[i]) : graphNear(g, q, aMark[i]);
     if( n==GRAPH_STARTS && d>=aNear[n-1] ) continue;
     j = n<GRAPH_STARTS ? n++ : n-1;
     for(; j>0 && aNear[j-1]>d; j--){
@@ -207,28 +217,48 @@ static void graphSort(const LscGraph *g, LscGraphHit *a, uint32_t n){
   }
 }
 
+static void graphHeapOffer(LscGraph *g, uint32_t ef, float d, uint32_t node){
+  GraphScratch *s = &g->s;
+  LscGraphHit hit;
+  uint32_t j;
+  if( s->nBeam==ef && d>s->aBeam[0].distance ) return;
+  hit.distance = d;
+  hit.node = node;
+  if( s->nBeam<ef ){
+    for(j=s->nBeam++; j>0 && graphBefore(g, &s->aBeam[(j-1)/2], &hit); j=(j-1)/2) s->aBeam[j] = s->aBeam[(j-1)/2];
+    s->aBeam[j] = hit;
+  }else if( graphBefore(g, &hit, &s->aBeam[0]) ){
+    s->aBeam[0] = hit;
+    graphSift(g, s->aBeam, ef, 0);
+  }
+}
+
 /* The beam becomes the nearest of all nodes, at most ef. */
 static int graphScan(LscGraph *g, const GraphQuery *q, uint32_t ef){
-  GraphScratch *s = &g->s;
-  uint32_t i, j;
-  int rc = graphScratch(g, s, ef, 0);
+  uint32_t i;
+  int rc = graphScratch(g, &g->s, ef, 0);
   if( rc ) return rc;
-  s->nBeam = 0;
+  g->s.nBeam = 0;
+  if( q->pCoded ){
+    graphScanCodes(g, q->pCoded, ef);
+    return 0;
+  }
   for(i=0; i<g->nNode; i++){
-    LscGraphHit hit;
     if( (g->aState[i] & GRAPH_LOADED)==0 ) continue;
     GRAPH_PREFETCH(graphVector(g, i) + 2*g->nStride);
-    hit.distance = graphNear(g, q, i);
-    hit.node = i;
-    if( s->nBeam<ef ){
-      for(j=s->nBeam++; j>0 && graphBefore(g, &s->aBeam[(j-1)/2], &hit); j=(j-1)/2) s->aBeam[j] = s->aBeam[(j-1)/2];
-      s->aBeam[j] = hit;
-    }else if( hit.distance<=s->aBeam[0].distance && graphBefore(g, &hit, &s->aBeam[0]) ){
-      s->aBeam[0] = hit;
-      graphSift(g, s->aBeam, ef, 0);
-    }
+    graphHeapOffer(g, ef, graphNear(g, q, i), i);
   }
   return 0;
+}
+
+/* Exact distances for the nearest nMost of the beam, if they are not; the others go. */
+static void graphExact(const LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t nMost){
+  uint32_t i;
+  if( s->nBeam>nMost ) s->nBeam = nMost;
+  for(i=0; i<s->nBeam; i++){
+    if( i+4<s->nBeam ) GRAPH_PREFETCH(graphVector(g, s->aBeam[i+4].node));
+    s->aBeam[i].distance = graphNear(g, q, s->aBeam[i].node);
+  }
 }
 
 /* Leaves loaded nodes in the beam, without their flags: the distances of others may not be exact. */
@@ -244,12 +274,17 @@ static void graphFinish(const LscGraph *g, GraphScratch *s){
 
 /* The first k of the beam that are wanted, in order, to aHit; *pRank is how far one had to look. aAsked remembers
 ** 1 + what xAllow said of a node. */
-static int graphTake(LscGraph *g, uint32_t k, int (*xAllow)(void*, int64_t), void *pAllow, uint8_t *aAsked, LscGraphHit *aHit,
+static int graphTake(LscGraph *g, const GraphQuery *q, uint32_t k, int (*xAllow)(void*, int64_t), void *pAllow,
+                     uint8_t *aAsked, LscGraphHit *aHit,
                      uint32_t *pnHit, uint32_t *pRank){
   GraphScratch *s = &g->s;
   uint32_t i, n = 0;
   graphFinish(g, s);
   graphSort(g, s->aBeam, s->nBeam);
+  if( q->pCoded ){
+    graphExact(g, s, q, xAllow ? s->nBeam : 2*k + 100);
+    graphSort(g, s->aBeam, s->nBeam);
+  }
   for(i=0; i<s->nBeam && n<k; i++){
     uint32_t node = s->aBeam[i].node;
     if( xAllow ){
@@ -267,14 +302,17 @@ static int graphTake(LscGraph *g, uint32_t k, int (*xAllow)(void*, int64_t), voi
   return 0;
 }
 
-static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t ef, const uint32_t *aStart, uint32_t nStart,
+static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t ef, const uint32_t *aStart,
+                          uint32_t nStart,
                           int (*xAllow)(void *pCtx, int64_t id), void *pAllow, LscGraphHit *aHit, uint32_t *pnHit){
   uint32_t nHit = 0, iRank = 0, i;
   uint8_t *aAsked = 0;
   GraphQuery q;
+  GraphCoded coded;
   int rc = 0, bChosen;
   q.p = pQuery;
   q.inverse = 1;
+  q.pCoded = 0;
   *pnHit = 0;
   if( k>lscGraphLive(g) && lscGraphIsWhole(g) ) k = lscGraphLive(g);
   if( k==0 || g->nNode==0 ) return 0;
@@ -297,8 +335,15 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
   for(;;){
     int bScan = lscGraphIsWhole(g) && ef>graphScanBeam(g), bAll;
     uint32_t nAlloc = g->nAlloc;
+    q.pCoded = 0;
+    if( g->nCode && lscGraphIsWhole(g) && lscGraphLive(g)>GRAPH_EXACT_SCAN && k<GRAPH_EXACT_SCAN ){
+      rc = graphEncodeQuery(g, &q, &coded);
+      if( rc ) goto out;
+      q.pCoded = &coded;
+    }
     if( bScan ){
       if( xAllow ) ef = lscGraphLive(g);
+      else if( q.pCoded ) ef = 2*k + 100;
       rc = graphScan(g, &q, ef);
     }else{
       rc = graphSearchBeam(g, &q, ef, aStart, nStart);
@@ -311,7 +356,7 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
       memset(aAsked + nAlloc, 0, g->nAlloc - nAlloc);
     }
     bAll = g->s.nBeam<ef;
-    rc = graphTake(g, k, xAllow, pAllow, aAsked, aHit, &nHit, &iRank);
+    rc = graphTake(g, &q, k, xAllow, pAllow, aAsked, aHit, &nHit, &iRank);
     if( rc || bScan ) goto out;
     if( nHit==k && (xAllow==0 || !bChosen || ef>=lscGraphBeam(g, iRank)) ) break;
     if( bAll ){
