@@ -63,6 +63,14 @@ def problems(con: Connection) -> list[tuple[Any, ...]]:
     return rows(con, "select * from vector_index_check('i')")
 
 
+def n_problems(con: Connection) -> int:
+    """How many there are; that they cannot be looked for is one."""
+    try:
+        return len(problems(con))
+    except libsql_core.DatabaseError:
+        return 1
+
+
 def sound(con: Connection) -> None:
     assert problems(con) == []
     assert rows(con, "pragma integrity_check") == [("ok",)]
@@ -132,7 +140,7 @@ def test_reindex_repairs(damage: str, reopened: bool, tmp_path: Path) -> None:
     if reopened:
         con.close()
         con = libsql_core.connect(tmp_path / "t.db", isolation_level=None)
-    seen = 0
+    seen = n_problems(con)
     for sql in (
         f"select id from vector_top_k('i', '{QUERY}', 5)",
         "select * from vector_index_info('i')",
@@ -146,10 +154,7 @@ def test_reindex_repairs(damage: str, reopened: bool, tmp_path: Path) -> None:
             assert message not in ("not an error", "unknown error")
             assert rows(con, "select * from t not indexed") == before
             seen += 1
-    try:
-        seen += len(problems(con))
-    except libsql_core.DatabaseError:
-        seen += 1
+    seen += n_problems(con)
     assert (seen == 0) == (damage in HARMLESS)
     con.execute("update t set x = id")
     assert rows(con, "select count(*), count(x) from t") in (
@@ -179,13 +184,15 @@ def test_random_damage(con: Connection, seed: int) -> None:
             key = dice.randrange(N)
             at = dice.choice([dice.randint(1, 12), dice.randint(1, 300), dice.randint(1, 1500)])
             patch = dice.choice([b"\0", b"\xff", b"\xff\xff\xff\xff", dice.randbytes(8)])
+<<<<<<< HEAD
             sql = "update i_shadow set data = cast(substr(data, 1, ?1 - 1) || ?2 || substr(data, ?1 + ?3) as blob) where index_key = ?4"
+=======
+            sql = "update {0} set {1} = cast(substr({1}, 1, ?1 - 1) || ?2 || substr({1}, ?1 + ?3) as blob) where {2}"
+            where = ("i_shadow", "data", "index_key = ?4")
+>>>>>>> 9164d9e (tests: damage of vector indexes stays a blob)
             if dice.random() < 0.1:
-                sql = sql.replace("i_shadow", "libsql_vector_meta_shadow").replace("data", "metadata")
-                sql = sql.replace("libsql_vector_metadata", "libsql_vector_meta").replace(
-                    "where index_key = ?4", "where ?4"
-                )
-                at = dice.randint(1, 90)
+                where, at = ("libsql_vector_meta_shadow", "metadata", "?4 is not null"), dice.randint(1, 90)
+            sql = sql.format(*where)
             con.execute(sql, (at, patch, len(patch), key))
         for sql, values in (
             ("select id, distance from vector_top_k('i', ?, ?)", (QUERY, dice.choice([1, 10, 500]))),
