@@ -184,12 +184,8 @@ def test_random_damage(con: Connection, seed: int) -> None:
             key = dice.randrange(N)
             at = dice.choice([dice.randint(1, 12), dice.randint(1, 300), dice.randint(1, 1500)])
             patch = dice.choice([b"\0", b"\xff", b"\xff\xff\xff\xff", dice.randbytes(8)])
-<<<<<<< HEAD
-            sql = "update i_shadow set data = cast(substr(data, 1, ?1 - 1) || ?2 || substr(data, ?1 + ?3) as blob) where index_key = ?4"
-=======
             sql = "update {0} set {1} = cast(substr({1}, 1, ?1 - 1) || ?2 || substr({1}, ?1 + ?3) as blob) where {2}"
             where = ("i_shadow", "data", "index_key = ?4")
->>>>>>> 9164d9e (tests: damage of vector indexes stays a blob)
             if dice.random() < 0.1:
                 where, at = ("libsql_vector_meta_shadow", "metadata", "?4 is not null"), dice.randint(1, 90)
             sql = sql.format(*where)
