@@ -206,7 +206,7 @@ class Bits(Cases):
         self.true = np.array([self.distances(query) for query in self.queries]).astype(float)
         self.true_peers = self.true
 
-    def distances(self, query: NDArray[np.uint8]) -> NDArray[Any]:
+    def distances(self, query: NDArray[np.uint8]) -> Any:
         return np.bitwise_count(self.rows.view(np.uint64) ^ query.view(np.uint64)).sum(axis=1, dtype=np.uint32)
 
     def numpy_single(self) -> dict[str, Run]:
