@@ -9,7 +9,8 @@
 ** found when a transaction begins, and each commit by one: our own commits take what is kept along. Inside a write
 ** transaction the version stays while the content changes; LscIndex.bWrote says that what is kept has what the transaction
 ** wrote. A rollback drops that, one to a savepoint only if there was a write, or a load, behind the savepoint. SQL that
-** writes to a shadow table itself drops the graph too, as does a schema that is read anew.
+** writes to a shadow table itself drops the graph too, as does a schema that is read anew; SQL that writes to the table of
+** metadata has these read again.
 */
 
 static void ixDrop(LscIndex *p){
@@ -78,7 +79,10 @@ static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint){
     if( p->iPager!=pPager->iLscPager || p->bWrote==0 ) continue;
     if( p->nDepth>iSavepoint ){
       p->nDepth = iSavepoint<0 ? 0 : iSavepoint;
-      if( op==SAVEPOINT_ROLLBACK ) ixDrop(p);
+      if( op==SAVEPOINT_ROLLBACK ){
+        ixDrop(p);
+        p->bParams = 0;
+      }
     }
     if( iSavepoint==LSC_WHOLE_TRANSACTION ) ixWroteEnd(p, pPager);
   }
@@ -98,8 +102,8 @@ static void lsc_btree_committed(Btree *pBt){
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot){
   LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
   for(; p; p=p->pNext){
-    if( p->iPager!=sqlite3BtreePager(pBt)->iLscPager || p->iRoot!=iRoot ) continue;
-    ixDrop(p);
+    if( p->iPager!=sqlite3BtreePager(pBt)->iLscPager || (p->iRoot!=iRoot && p->iMetaRoot!=iRoot) ) continue;
+    if( p->iRoot==iRoot ) ixDrop(p); else p->bParams = 0;
     ixWrote(p, pBt);
   }
 }
@@ -174,7 +178,9 @@ static int ixResolve(LscIndex *p){
 static int ixParams(LscIndex *p){
   u8 aMeta[LSC_MAX_META+1];
   LscIndexParams par;
+  Table *pTab = sqlite3FindTable(p->db, META_TABLE, p->db->aDb[p->iDb].zDbSName);
   int n, rc = lscIndexMetaRead(p->db, p->iDb, p->zName, aMeta, &n);
+  p->iMetaRoot = pTab ? pTab->tnum : 0;
   if( rc!=SQLITE_OK ) return rc;
   if( n<0 || lscIndexMetaDecode(aMeta, n, &par)!=SQLITE_OK ) return ixError(p, SQLITE_ERROR, "SQL logic error");
   if( p->aBlock==0 || memcmp(&p->par, &par, sizeof(par))!=0 ){

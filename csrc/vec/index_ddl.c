@@ -443,5 +443,8 @@ static void lsc_vec_step_end(Vdbe *p){
   int iDb = p->lsc.vecSchema - 1;
   if( iDb<0 || p->eVdbeState==VDBE_RUN_STATE ) return;
   p->lsc.vecSchema = 0;
-  if( p->rc!=SQLITE_OK && iDb<p->db->nDb ) sqlite3ResetOneSchema(p->db, iDb);
+  if( p->rc==SQLITE_OK || iDb>=p->db->nDb ) return;
+  sqlite3BtreeEnterAll(p->db);
+  sqlite3ResetOneSchema(p->db, iDb);
+  sqlite3BtreeLeaveAll(p->db);
 }

@@ -15,6 +15,7 @@ struct LscIndex {
   int iCookie, iGeneration;         /* of the schema that the b-trees were found in */
   Pgno iRoot;                       /* <name>_shadow; 0: there is no such table */
   Pgno iRowRoot, iKeyRoot;          /* its index on the rowid, on the key; 0 if there is none */
+  Pgno iMetaRoot;                   /* the table of metadata when they were read */
   KeyInfo *pRowInfo, *pKeyInfo;     /* one reference each */
   u8 bKeyed;                        /* the second shape: index_key is not the rowid */
   u8 bForeign;                      /* the table has another index, which would go wrong if we wrote */
