@@ -1,6 +1,6 @@
 """The page formats of the four ciphers once more, in Python over libcrypto: what the engine's files are held against.
 
-A codec has `reserved`, and `encrypt(page, number)` and `decrypt(page, number)` turn a plain page into the stored one and
+A codec has `reserved`, and `encrypt(page, number)` and `decrypt(page, number)` turn a plain page into a stored one and
 back; what does not authenticate raises ValueError. `encrypt_file()` and `decrypt_file()` do whole files.
 """
 
