@@ -19,6 +19,8 @@
 #include "codec/pages.c"
 #include "codec/cipher_cbc.c"
 #include "codec/cipher_gcm.c"
+#include "codec/cipher_sqlcipher.c"
+#include "codec/cipher_chacha.c"
 #include "codec/check.c"
 #include "codec/key.c"
 #include "codec/rekey.c"

@@ -14,7 +14,7 @@ struct CheckImage {
   int n;                                  /* how many are there */
 };
 
-static const LscCipher *const apLscCipher[] = { &lscXaes, &lscCbc };
+static const LscCipher *const apLscCipher[] = { &lscXaes, &lscCbc, &lscChacha, &lscSqlcipher };
 
 /* The page size that a header says, if it can be one of a database; else 0. */
 static int lscClearPageSize(const u8 *a){
@@ -34,7 +34,7 @@ static int checkFits(Pager *pPager, const CheckImage *pImage){
     const LscCipher *pTry = apLscCipher[i];
     int n = p->pCipher && p->pCipher!=pTry ? 0 : pTry->xBegins(p, pImage->a, pImage->n);
     int bFound = p->pCipher!=0;
-    if( n==0 || n>pImage->n || (!pTry->nRawSalt && memcmp(pImage->a, lscMagic, 16)==0) ) continue;
+    if( n==0 || n>pImage->n ) continue;
     if( !p->bKeys || !bFound || (pTry->bSalted && memcmp(p->keys.aSalt, pImage->a, LSC_SALT)!=0) ){
       p->bKeys = 0;
       p->pCipher = pTry;

@@ -113,6 +113,7 @@ out:
 static int cbcBegins(const LscCodec *p, const u8 *a, int n){
   int nPage = lscClearPageSize(a);
   (void)p, (void)n;
+  if( memcmp(a, lscMagic, 16)==0 ) return 0;
   return nPage ? nPage : SQLITE_DEFAULT_PAGE_SIZE;
 }
 

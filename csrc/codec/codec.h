@@ -48,6 +48,9 @@ struct LscCodec {
   u8 *aSecret;                            /* owned */
   int nSecret;
   u8 bRaw;                                /* the secret is a key, not a passphrase */
+  u8 bSalt;                               /* aSalt is the salt, not what the file begins with */
+  u8 nClear;                              /* bytes of page 1 that are not encrypted, where the cipher knows that */
+  u8 aSalt[LSC_SALT];
   u8 bKeys;                               /* keys are there */
   u8 bProven;                             /* they have opened page 1 */
   LscKeys keys;

@@ -28,18 +28,26 @@ static int keyCipher(const char *zName, const LscCipher **pp, char **pzErr){
   return SQLITE_ERROR;
 }
 
-/* x'...' with an even number of digits, of a length that the cipher may take: those bytes, for lscWipe() and
+/* x'...', of chacha20 also raw:..., with an even number of digits, of a length that the cipher may take: those bytes, for lscWipe() and
 ** sqlite3_free(). */
 static u8 *keyRawText(const LscCipher *pCipher, const u8 *z, int n, int *pn){
-  int i, nRaw = (n-3)/2;
+  int i, nRaw;
   u8 *a;
-  if( n<67 || (z[0]|0x20)!='x' || z[1]!='\'' || z[n-1]!='\'' || (n&1)==0 ) return 0;
-  if( nRaw!=32 && nRaw!=48 ) return 0;
-  if( pCipher && nRaw!=pCipher->nRaw && nRaw!=pCipher->nRawSalt ) return 0;
-  for(i=2; i<n-1; i++) if( !sqlite3Isxdigit(z[i]) ) return 0;
+  if( n>3 && (z[0]|0x20)=='x' && z[1]=='\'' && z[n-1]=='\'' ){
+    z += 2;
+    n -= 3;
+  }else if( pCipher==&lscChacha && n>4 && memcmp(z, "raw:", 4)==0 ){
+    z += 4;
+    n -= 4;
+  }else{
+    return 0;
+  }
+  nRaw = n/2;
+  if( (n&1) || (nRaw!=32 && nRaw!=48) || (pCipher && nRaw!=pCipher->nRaw && nRaw!=pCipher->nRawSalt) ) return 0;
+  for(i=0; i<n; i++) if( !sqlite3Isxdigit(z[i]) ) return 0;
   a = sqlite3_malloc(nRaw);
   if( a==0 ) return 0;
-  for(i=0; i<nRaw; i++) a[i] = (u8)((sqlite3HexToInt(z[2+2*i])<<4) | sqlite3HexToInt(z[3+2*i]));
+  for(i=0; i<nRaw; i++) a[i] = (u8)((sqlite3HexToInt(z[2*i])<<4) | sqlite3HexToInt(z[1+2*i]));
   *pn = nRaw;
   return a;
 }
@@ -221,6 +229,37 @@ static void keyPragmaSet(Parse *pParse, int iDb, const char *zValue, int bHex, i
   sqlite3_free(zErr);
 }
 
+/* The two settings of SQLCipher's plaintext header, behind the key. */
+static int keyPragmaHeader(Parse *pParse, int iDb, const char *zName, const char *zValue){
+  Btree *p = pParse->db->aDb[iDb].pBt;
+  LscCodec *pCodec = p ? sqlite3BtreePager(p)->pLscCodec : 0;
+  int n = zValue ? sqlite3Strlen30(zValue) : 0, i;
+  if( pCodec==0 || zValue==0 || (pCodec->pCipher && pCodec->pCipher!=&lscSqlcipher) ) return 0;
+  if( sqlite3StrICmp(zName, "plaintext_header_size")==0 ){
+    i = sqlite3Atoi(zValue);
+    if( i<0 || i>96 || i%16 || i==16 ){
+      sqlite3ErrorMsg(pParse, "a plaintext header has 0, 32, 48, 64, 80 or 96 bytes");
+      return 1;
+    }
+    pCodec->nClear = (u8)i;
+  }else if( sqlite3StrICmp(zName, "salt")==0 ){
+    for(i=2; i<n-1 && sqlite3Isxdigit(zValue[i]); i++){}
+    if( n!=35 || (zValue[0]|0x20)!='x' || zValue[1]!='\'' || i!=n-1 ){
+      sqlite3ErrorMsg(pParse, "a salt is x' and 32 digits'");
+      return 1;
+    }
+    for(i=0; i<LSC_SALT; i++){
+      pCodec->aSalt[i] = (u8)((sqlite3HexToInt(zValue[2+2*i])<<4) | sqlite3HexToInt(zValue[3+2*i]));
+    }
+    pCodec->bSalt = 1;
+  }else{
+    return 0;
+  }
+  pCodec->pCipher = &lscSqlcipher;
+  pCodec->bKeys = pCodec->bProven = 0;
+  return 1;
+}
+
 static int lscKeyPragma(Parse *pParse, int iDb, const char *zName, const char *zValue){
   static const struct { const char *zName; u8 bHex, bRekey; } aKey[] = {
     { "key", 0, 0 }, { "hexkey", 1, 0 }, { "rekey", 0, 1 }, { "hexrekey", 1, 1 },
@@ -245,6 +284,7 @@ static int lscKeyPragma(Parse *pParse, int iDb, const char *zName, const char *z
     keyRow(pParse, "cipher", (pCipher ? pCipher : &lscCbc)->zName);
     return 1;
   }
+  if( sqlite3StrNICmp(zName, "cipher_", 7)==0 ) return keyPragmaHeader(pParse, iDb, zName+7, zValue);
   for(i=0; i<ArraySize(aKey); i++){
     if( sqlite3StrICmp(zName, aKey[i].zName)!=0 ) continue;
     if( zValue ) keyPragmaSet(pParse, iDb, zValue, aKey[i].bHex, aKey[i].bRekey);

@@ -74,6 +74,10 @@ static int lscCodecNew(
   }
   if( nSecret ) memcpy(p->aSecret, pSecret, (size_t)nSecret);
   p->nSecret = nSecret;
+  if( bRaw && nSecret==32+LSC_SALT ){
+    memcpy(p->aSalt, p->aSecret+32, LSC_SALT);
+    p->bSalt = 1;
+  }
   *pp = p;
   return SQLITE_OK;
 }
