@@ -12,7 +12,18 @@
 #include "vec/scan.h"
 #include "vec/graph.h"
 #include "vec/index.h"
+#include "codec/codec.h"
 #include "source_id.gen.h"
+
+#include "codec/libcrypto.c"
+#include "codec/pages.c"
+#include "codec/cipher_cbc.c"
+#include "codec/cipher_gcm.c"
+#include "codec/cipher_sqlcipher.c"
+#include "codec/cipher_chacha.c"
+#include "codec/check.c"
+#include "codec/key.c"
+#include "codec/rekey.c"
 
 #include "wal/stock.c"
 #include "wal/registry.c"

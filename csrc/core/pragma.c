@@ -28,7 +28,7 @@ static void lscPragmaBytes(Parse *pParse, const char *zName, const char *zValue,
   lscPragmaResult(pParse, zName, (i64)*pn);
 }
 
-static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
+static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zValue){
   LscConn *p = pParse->db->pLsc;
   if( p==0 ) return 0;
   if( sqlite3StrICmp(zName, "libsql_alter_check")==0 ){
@@ -46,5 +46,5 @@ static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
     lscPragmaBytes(pParse, "libsql_vector_build_memory", zValue, &p->nVecBuild);
     return 1;
   }
-  return 0;
+  return lscKeyPragma(pParse, iDb, zName, zValue);
 }
