@@ -354,13 +354,11 @@ def test_attach(path: Path) -> None:
             con.execute("attach ? as e key 5", (str(path.with_name("e.db")),))
     assert content(other, "aes256cbc", "other") == content(third, "aes256cbc") == content(fourth) == 200
     with closing(plain(path.with_name("f.db"))) as con:
-        for sql in ("key s3cr3t", "key x'736563726574'", "key 'secret'"):
+        with pytest.raises(DatabaseError, match=NOTADB):
+            con.execute("attach ? as a key s3cr3t", (str(path),))
+        for sql in ("key secret", "key x'736563726574'", "key 'secret'"):
             con.execute(f"attach ? as a {sql}", (str(path),))
-            if "s3cr3t" in sql:
-                with pytest.raises(DatabaseError, match=NOTADB):
-                    con.execute("select * from a.t")
-            else:
-                assert con.execute("select count(*) from a.t").fetchone() == (200,)
+            assert con.execute("select count(*) from a.t").fetchone() == (200,)
             con.execute("detach a")
         with pytest.raises(DatabaseError, match=NOTADB):
             con.executescript(f"attach '{path}' as a; select * from a.t")
@@ -432,7 +430,7 @@ def test_backup(path: Path, source: Any, target: Any, pages: int) -> None:
         fill(con)
         con.backup(to, pages=pages)
         assert to.execute("select count(*) from t").fetchone() == (200,)
-        to.execute("insert into t values ('row')")
+        to.execute("insert into t values ('row more')")
     assert content(copy, target) == 201
     assert content(path, source) == 200
 
@@ -464,8 +462,8 @@ def test_secure_delete_is_on(path: Path, cipher: str) -> None:
 @pytest.mark.parametrize("size", [512, 4096, 65536])
 @pytest.mark.parametrize("cipher", [*KEYS, None])
 def test_probe(path: Path, cipher: Any, size: int, journal: str) -> None:
-    if cipher == "sqlcipher":
-        size = 4096
+    if RESERVED.get(cipher, 0) >= 40:
+        size = max(size, 1024)  # they would leave too little
     with closing(plain(path) if cipher is None else connect(path, cipher)) as con:
         assert probe(path) == Probe("empty")
         con.execute(f"pragma page_size = {size}")
