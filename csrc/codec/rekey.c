@@ -118,8 +118,8 @@ static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
   /* The old key is right, the size is known. */
   rc = sqlite3BtreeBeginTrans(p, 0, 0);
   if( rc!=SQLITE_OK ) goto out;
-  nPage = sqlite3BtreeLastPage(p);
   sqlite3BtreeEnter(p);
+  nPage = sqlite3BtreeLastPage(p);
   nReserve = sqlite3BtreeGetReserveNoMutex(p);
   sqlite3BtreeLeave(p);
   bLog = pPager->pWal!=0;
