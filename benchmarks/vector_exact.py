@@ -3,9 +3,9 @@
     python benchmarks/vector_exact.py [--quick] [--rounds N]
 
 Every engine answers the same queries over the same vectors, cosine for floats and Hamming for bits, k = 10. The engines
-take turns, one query (or one batch) each, round after round; a case's time is the best of its rounds. `GB/s` counts
-the bytes of the stored vectors once per query. Results are compared with numpy's in double precision: rows whose
-distance is not within 1e-5 of the true k-th stop the run.
+take turns of two queries (or batches), or as many as take 20 ms, round after round; a case's time is the best of its
+rounds. `GB/s` counts the bytes of the stored vectors once per query. Results are compared with numpy's in double
+precision: rows whose distance is not within 1e-5 of the true k-th stop the run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import itertools
 import os
 import platform
 import sys
@@ -35,6 +36,7 @@ from libsql_core import vector
 
 K = 10
 BATCH = 64
+TURN = 0.02  # seconds
 SIZES = ((20_000, 128), (20_000, 768), (200_000, 384))
 Floats = NDArray[np.float32]
 Run = Callable[[], Any]
@@ -247,13 +249,16 @@ def measure(cases: Cases, runs: dict[str, Run], rounds: int) -> dict[str, float]
     names = list(runs)
     for turn in range(rounds + 1):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = time.perf_counter()
-            ids = runs[name]()
-            elapsed = time.perf_counter() - start
+            begun = time.perf_counter()
+            for number in itertools.count():  # the first finds another engine's data in the processor's caches
+                start = time.perf_counter()
+                if number > 1 and start - begun > TURN:
+                    break
+                ids = runs[name]()
+                if turn:
+                    best[name] = min(best[name], time.perf_counter() - start)
             if turn == 0:  # warms up, and checks
                 cases.check(name, ids)
-            else:
-                best[name] = min(best[name], elapsed)
     return best
 
 

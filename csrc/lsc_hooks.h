@@ -33,6 +33,7 @@ struct LscConn {
   struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
   u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
   const struct LscCipher *pCipher;          /* PRAGMA cipher: the next key's; NULL for the file's own */
+  u8 nClear;                                /* PRAGMA cipher_plaintext_header_size */
   u8 bKeyed;                                /* a database had a key: nothing temporary is stored in plain */
   u8 iVacuum;                               /* 1 + the database that VACUUM attaches another for */
   u8 bReserve, nReserve;                    /* while VACUUM changes the bytes reserved in pages: how many there will be */
@@ -47,8 +48,10 @@ struct LscStmt {
   int inStep;                               /* sqlite3_step() is under way */
   u8 vecSchema;                             /* 1 + number of the database whose schema it changed beside its own work */
   u8 vecAdopt;                              /* CREATE INDEX found the rows of a vector index */
-  u8 bSecret;                               /* its text has a key in it */
+  u8 bSecret;                               /* its text has a key in it: LSC_SECRET_... */
+  char *zWhole;                             /* owned: then the text that the statement can be compiled from */
 };
+enum { LSC_SECRET_PRAGMA = 1, LSC_SECRET_CLAUSE };
 
 /* Pager.lscAhead, all zero at first: core/read_ahead.c. */
 typedef struct LscReadAhead LscReadAhead;
@@ -151,7 +154,7 @@ static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc);
 static int lsc_journal_page(Pager *pPager, Pgno pgno, char **ppData, u32 *pCksum);
 static char *lsc_statement_page(Pager *pPager, void *pData, int *pRc);
 static int lsc_record_read(Pager *pPager, sqlite3_file *pFile, int bMain, Pgno pgno, i64 iRecord, char *aData);
-static const u8 *lsc_record_summed(Pager *pPager, char *aData);
+static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum);
 static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, i64 iOffset);
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
@@ -164,7 +167,9 @@ static int lsc_before_log(Pager *pPager);
 
 /* codec/key.c */
 static int lsc_attach_key(sqlite3 *db, sqlite3_value *pKey, char **pzErr);
-static int lsc_statement_text(Vdbe *p, const char *z, int n);
+static void lsc_key_clause(Parse *pParse);
+static char *lsc_statement_text(Vdbe *p, const char *z, int n);
+static const char *lsc_whole_text(Vdbe *p);
 static void lsc_page_size(struct BtShared *pBt, int *pnPage, int *pnReserve);
 static void lsc_secure_delete(Btree *p);
 static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);

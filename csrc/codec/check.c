@@ -22,40 +22,45 @@ static int lscClearPageSize(const u8 *a){
   return n>=512 && n<=LSC_PAGE_MAX && (n & (n-1))==0 && a[21]==64 && a[22]==32 && a[23]==32 ? (int)n : 0;
 }
 
+/* Whether the image opens with the cipher that p has now. */
+static int checkTry(Pager *pPager, LscCodec *p, const CheckImage *pImage){
+  const LscCipher *pTry = p->pCipher;
+  u8 *aTry = pImage->a + LSC_PAGE_MAX;
+  int i, n, rc = SQLITE_NOTADB;
+  if( !p->bKeys || (pTry->bSalted && memcmp(p->keys.aSalt, pImage->a, LSC_SALT)!=0) ){
+    p->bKeys = 0;
+    memcpy(p->keys.aSalt, pImage->a, LSC_SALT);
+    rc = lscCodecDerive(p);
+    if( rc!=SQLITE_OK ) return rc;
+  }
+  for(i=0, rc=SQLITE_NOTADB; rc==SQLITE_NOTADB && (n = pTry->xBegins(p, pImage->a, i))>0; i++){
+    if( n>pImage->n ) continue;
+    memcpy(aTry, pImage->a, (size_t)n);
+    rc = pTry->xDecode(p, 1, aTry, n);
+    if( rc==SQLITE_OK && lscClearPageSize(aTry)!=n ) rc = SQLITE_NOTADB;
+    if( rc==SQLITE_OK ){
+      u32 nPage = (u32)n;
+      rc = sqlite3PagerSetPagesize(pPager, &nPage, aTry[20]);
+    }
+  }
+  return rc;
+}
+
 /* SQLITE_OK: the image opens, and the pager's page size is right. SQLITE_NOTADB: it does not. */
 static int checkFits(Pager *pPager, const CheckImage *pImage){
   LscCodec *p = pPager->pLscCodec;
-  u8 *aTry = pImage->a + LSC_PAGE_MAX;
   int i, rc = SQLITE_NOTADB;
-  u32 nPage;
   if( pImage->n<512 ) return SQLITE_NOTADB;
   if( p==0 ) return memcmp(pImage->a, lscMagic, 16)==0 ? SQLITE_OK : SQLITE_NOTADB;
+  if( p->pCipher ) return p->pCipher->xBegins(p, pImage->a, 0)>0 ? checkTry(pPager, p, pImage) : SQLITE_NOTADB;
   for(i=0; i<ArraySize(apLscCipher) && rc==SQLITE_NOTADB; i++){
-    const LscCipher *pTry = apLscCipher[i];
-    int n = p->pCipher && p->pCipher!=pTry ? 0 : pTry->xBegins(p, pImage->a, pImage->n);
-    int bFound = p->pCipher!=0;
-    if( n==0 || n>pImage->n ) continue;
-    if( !p->bKeys || !bFound || (pTry->bSalted && memcmp(p->keys.aSalt, pImage->a, LSC_SALT)!=0) ){
-      p->bKeys = 0;
-      p->pCipher = pTry;
-      memcpy(p->keys.aSalt, pImage->a, LSC_SALT);
-      rc = pTry->xDerive(p);
-      if( rc==SQLITE_OK ) rc = pTry->xInit(p);
-      p->bKeys = rc==SQLITE_OK;
-    }else{
-      rc = SQLITE_OK;
-    }
-    if( rc==SQLITE_OK ){
-      memcpy(aTry, pImage->a, (size_t)n);
-      rc = pTry->xDecode(p, 1, aTry, n);
-      if( rc==SQLITE_OK && lscClearPageSize(aTry)!=n ) rc = SQLITE_NOTADB;
-    }
-    if( rc==SQLITE_OK ){
-      nPage = (u32)n;
-      rc = sqlite3PagerSetPagesize(pPager, &nPage, aTry[20]);
-    }else if( !bFound ){
-      p->bKeys = 0;
+    if( apLscCipher[i]->xBegins(p, pImage->a, 0)==0 ) continue;
+    p->pCipher = apLscCipher[i];
+    p->bKeys = 0;
+    rc = checkTry(pPager, p, pImage);
+    if( rc!=SQLITE_OK ){
       p->pCipher = 0;
+      p->bKeys = 0;
     }
   }
   return rc;
@@ -70,8 +75,9 @@ static int checkRead(sqlite3_file *pFile, i64 iFrom, i64 nMax, CheckImage *pImag
   return sqlite3OsRead(pFile, pImage->a, pImage->n, iFrom);
 }
 
-/* Page 1 as a hot journal has it; pImage->n is 0 if it has none that would be played back. */
-static int checkJournal(Pager *pPager, CheckImage *pImage){
+/* Page 1 as a hot journal has it; pImage->n is 0 if it has none that would be played back. *pbNone: there was no
+** database before it. */
+static int checkJournal(Pager *pPager, CheckImage *pImage, int *pbNone){
   sqlite3_file *pFile = 0;
   i64 nFile = 0, iAt = 0;
   u32 nSector = 0, nPage = 0;
@@ -92,6 +98,7 @@ static int checkJournal(Pager *pPager, CheckImage *pImage){
       if( nPage==0 ) nPage = (u32)pPager->pageSize;
       if( nPage<512 || nPage>LSC_PAGE_MAX || (nPage & (nPage-1)) || nSector<32 || nSector>MAX_SECTOR_SIZE
        || (nSector & (nSector-1)) ) break;
+      *pbNone = sqlite3Get4byte(aHdr+16)==0;
     }
     nRec = sqlite3Get4byte(aHdr+8);
     iAt += nSector;
@@ -152,8 +159,13 @@ static int lscCheckKey(Pager *pPager, int bHot){
   bEmpty = image.n==0;
   if( rc==SQLITE_OK && !bEmpty ) rcMain = checkFits(pPager, &image);
   if( rc==SQLITE_OK && bHot ){
-    rc = checkJournal(pPager, &image);
-    if( rc==SQLITE_OK && image.n ){
+    int bNone = 0;
+    rc = checkJournal(pPager, &image, &bNone);
+    if( rc==SQLITE_OK && bNone ){
+      /* Its first transaction never ended: nothing is lost under any key. */
+      bEmpty = 1;
+      rcMain = SQLITE_OK;
+    }else if( rc==SQLITE_OK && image.n ){
       rc = checkFits(pPager, &image);
       if( rc==SQLITE_NOTADB && rcMain==SQLITE_OK && !bEmpty && p ){
         p->zWhy = "file is not a database: a change of its key was interrupted, and only the old key can undo it";
@@ -165,7 +177,10 @@ static int lscCheckKey(Pager *pPager, int bHot){
     if( rc==SQLITE_OK && image.n ) rcMain = checkFits(pPager, &image);
   }
   if( rc==SQLITE_OK ) rc = rcMain;
-  if( p ) p->bProven = rc==SQLITE_OK && !bEmpty;
+  if( p ){
+    p->bProven = rc==SQLITE_OK && !bEmpty;
+    if( bEmpty ) p->bKeys = 0;
+  }
   lscWipe(image.a, 2*LSC_PAGE_MAX);
   sqlite3_free(image.a);
   return rc;

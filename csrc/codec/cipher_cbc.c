@@ -110,13 +110,13 @@ out:
 }
 
 /* Legacy files have the default page size; their page 1 looks like anything. */
-static int cbcBegins(const LscCodec *p, const u8 *a, int n){
+static int cbcBegins(LscCodec *p, const u8 *a, int iTry){
   int nPage = lscClearPageSize(a);
-  (void)p, (void)n;
-  if( memcmp(a, lscMagic, 16)==0 ) return 0;
+  (void)p;
+  if( iTry || memcmp(a, lscMagic, 16)==0 ) return 0;
   return nPage ? nPage : SQLITE_DEFAULT_PAGE_SIZE;
 }
 
 static const LscCipher lscCbc = {
-  "aes256cbc", 0, 0, 0, 1, 0, 0, 0, 0, 0, cbcBegins, cbcDerive, cbcInit, cbcEncode, cbcDecode
+  "aes256cbc", 0, 0, 1, 0, 0, 0, 0, cbcBegins, cbcDerive, cbcInit, cbcEncode, cbcDecode
 };

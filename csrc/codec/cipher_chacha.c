@@ -11,9 +11,8 @@
 #define CHACHA_RESERVE 32
 #define CHACHA_ROUNDS 64007
 
-static int chachaBegins(const LscCodec *p, const u8 *a, int n){
-  (void)n;
-  return (p->pCipher ? a[20]>=CHACHA_RESERVE : a[20]==CHACHA_RESERVE) && memcmp(a, lscMagic, LSC_SALT)!=0
+static int chachaBegins(LscCodec *p, const u8 *a, int iTry){
+  return iTry==0 && (p->pCipher ? a[20]>=CHACHA_RESERVE : a[20]==CHACHA_RESERVE) && memcmp(a, lscMagic, LSC_SALT)!=0
        ? lscClearPageSize(a) : 0;
 }
 
@@ -148,6 +147,6 @@ out:
 }
 
 static const LscCipher lscChacha = {
-  "chacha20", CHACHA_RESERVE, 1, 1, 0, 1, 0, 32, 48, sqlcSalt, chachaBegins, chachaDerive, chachaInit, chachaEncode,
+  "chacha20", CHACHA_RESERVE, 1, 0, 1, 32, 48, sqlcSalt, chachaBegins, chachaDerive, chachaInit, chachaEncode,
   chachaDecode
 };

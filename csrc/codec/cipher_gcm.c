@@ -28,9 +28,9 @@ static int xaesSalt(LscCodec *p){
   return lscRandom(p, a+4, 12);
 }
 
-static int xaesBegins(const LscCodec *p, const u8 *a, int n){
-  (void)p, (void)n;
-  return memcmp(a, "\x4c\x51\x01", 3)==0 && a[20]>=XAES_RESERVE ? lscClearPageSize(a) : 0;
+static int xaesBegins(LscCodec *p, const u8 *a, int iTry){
+  (void)p;
+  return iTry==0 && memcmp(a, "\x4c\x51\x01", 3)==0 && a[20]>=XAES_RESERVE ? lscClearPageSize(a) : 0;
 }
 
 static int xaesDerive(LscCodec *p){
@@ -150,5 +150,5 @@ static int xaesDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
 }
 
 static const LscCipher lscXaes = {
-  "xaes256gcm", XAES_RESERVE, 0, 1, 0, 1, 0, 32, 32, xaesSalt, xaesBegins, xaesDerive, xaesInit, xaesEncode, xaesDecode
+  "xaes256gcm", XAES_RESERVE, 1, 0, 1, 32, 32, xaesSalt, xaesBegins, xaesDerive, xaesInit, xaesEncode, xaesDecode
 };

@@ -1,15 +1,17 @@
 /*
 ** cipher_sqlcipher.c: sqlcipher, the format of SQLCipher 4 with its defaults. Included by engine.c.
 **
-**   pages of 4096 bytes, U = 4016:  AES-256-CBC up to U, IV (16) at U, HMAC-SHA512 (64) at U+16
+**   each page, U = size - 80:  AES-256-CBC up to U, IV (16) at U, HMAC-SHA512 (64) at U+16
 **   page 1: bytes 0 to 15 are the salt, encrypted from 16
 **   the HMAC covers what is encrypted, the IV and the page number, little-endian
+**
+** The page size is not to be seen: 4096, or whichever makes page 1 fit its HMAC.
 **
 ** With a plaintext header (PRAGMA cipher_plaintext_header_size) so many bytes of page 1 stay as they are, and the salt
 ** is not in the file: it comes behind the key (48 bytes) or by PRAGMA cipher_salt.
 */
 #define SQLC_RESERVE 80
-#define SQLC_PAGE 4096
+#define SQLC_CLEAR 32
 #define SQLC_ROUNDS 256000
 
 /* Bytes of page 1 in front of what is encrypted. */
@@ -22,11 +24,14 @@ static int sqlcSalt(LscCodec *p){
   return p->bSalt ? SQLITE_OK : lscRandom(p, p->keys.aSalt, LSC_SALT);
 }
 
-static int sqlcBegins(const LscCodec *p, const u8 *a, int n){
-  (void)n;
-  if( p->nClear ) return lscClearPageSize(a)==SQLC_PAGE && memcmp(a, lscMagic, LSC_SALT)==0 ? SQLC_PAGE : 0;
-  if( memcmp(a, lscMagic, LSC_SALT)==0 || (p->pCipher==0 && lscClearPageSize(a)) ) return 0;
-  return SQLC_PAGE;
+/* The salt behind a key tells of a plaintext header when the file begins as a plain one. */
+static int sqlcBegins(LscCodec *p, const u8 *a, int iTry){
+  static const int anPage[] = { 4096, 1024, 8192, 16384, 2048, 32768, 65536, 512 };
+  int bMagic = memcmp(a, lscMagic, LSC_SALT)==0;
+  if( bMagic && p->bSalt && p->nClear==0 && a[20]>=SQLC_RESERVE ) p->nClear = SQLC_CLEAR;
+  if( p->nClear ) return iTry==0 && bMagic ? lscClearPageSize(a) : 0;
+  if( bMagic || iTry>=ArraySize(anPage) || (p->pCipher==0 && lscClearPageSize(a)) ) return 0;
+  return anPage[iTry];
 }
 
 /* A key of a passphrase and a salt, or the key itself. */
@@ -110,6 +115,6 @@ static int sqlcDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
 }
 
 static const LscCipher lscSqlcipher = {
-  "sqlcipher", SQLC_RESERVE, 1, 1, 0, 1, SQLC_PAGE, 32, 48, sqlcSalt, sqlcBegins, sqlcDerive, sqlcInit, sqlcEncode,
+  "sqlcipher", SQLC_RESERVE, 1, 0, 1, 32, 48, sqlcSalt, sqlcBegins, sqlcDerive, sqlcInit, sqlcEncode,
   sqlcDecode
 };

@@ -24,16 +24,15 @@ struct LscKeys {
 struct LscCipher {
   const char *zName;
   u8 nReserve;                            /* bytes that it needs behind each page */
-  u8 bExact;                              /* exactly so many, not more */
   u8 bSalted;                             /* the file begins with a salt */
   u8 bPlainSum;                           /* checksums of the journal are those of the plain page */
   u8 bMac;                                /* a changed page is noticed */
-  int nPage;                              /* the page size, if it can be only one */
   int nRaw, nRawSalt;                     /* lengths of keys that are not passphrases, 0: there are none */
   /* A salt for a new file, at p->keys.aSalt; NULL: random bytes. */
   int (*xSalt)(LscCodec *p);
-  /* The page size if a file may begin with these bytes, n of them; else 0. */
-  int (*xBegins)(const LscCodec *p, const u8 *a, int n);
+  /* The page size of a file that may begin with these bytes, of which there are at least 512; when the size is not to
+  ** be seen, the iTry-th that it may have. 0: no more. */
+  int (*xBegins)(LscCodec *p, const u8 *a, int iTry);
   /* Keys of p's secret and p->keys.aSalt. SQLITE_NOTADB: no key for that. */
   int (*xDerive)(LscCodec *p);
   /* Contexts for p->keys. */
@@ -86,6 +85,7 @@ static void lscCodecFree(LscCodec *p);
 static int lscCodecNew(
   const LscCipher *pCipher, const void *pSecret, int nSecret, int bRaw, LscCodec **pp, char **pzErr
 );
+static int lscCodecDerive(LscCodec *p);
 static int lscCodecReady(LscCodec *p);
 static int lscCodecDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n);
 static int lscCodecTemp(sqlite3 *db, Pager *pPager);

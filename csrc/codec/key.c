@@ -28,11 +28,9 @@ static int keyCipher(const char *zName, const LscCipher **pp, char **pzErr){
   return SQLITE_ERROR;
 }
 
-/* x'...', of chacha20 also raw:..., with an even number of digits, of a length that the cipher may take: those bytes, for lscWipe() and
-** sqlite3_free(). */
-static u8 *keyRawText(const LscCipher *pCipher, const u8 *z, int n, int *pn){
-  int i, nRaw;
-  u8 *a;
+/* What is a key itself as text, x'...', of chacha20 also raw:..., of a length that the cipher may take: its digits. */
+static const u8 *keyDigits(const LscCipher *pCipher, const u8 *z, int n, int *pnRaw){
+  int i;
   if( n>3 && (z[0]|0x20)=='x' && z[1]=='\'' && z[n-1]=='\'' ){
     z += 2;
     n -= 3;
@@ -42,25 +40,31 @@ static u8 *keyRawText(const LscCipher *pCipher, const u8 *z, int n, int *pn){
   }else{
     return 0;
   }
-  nRaw = n/2;
-  if( (n&1) || (nRaw!=32 && nRaw!=48) || (pCipher && nRaw!=pCipher->nRaw && nRaw!=pCipher->nRawSalt) ) return 0;
+  *pnRaw = n/2;
+  if( (n&1) || (*pnRaw!=32 && *pnRaw!=32+LSC_SALT) ) return 0;
+  if( pCipher && *pnRaw!=pCipher->nRaw && *pnRaw!=pCipher->nRawSalt ) return 0;
   for(i=0; i<n; i++) if( !sqlite3Isxdigit(z[i]) ) return 0;
-  a = sqlite3_malloc(nRaw);
-  if( a==0 ) return 0;
-  for(i=0; i<nRaw; i++) a[i] = (u8)((sqlite3HexToInt(z[2*i])<<4) | sqlite3HexToInt(z[1+2*i]));
-  *pn = nRaw;
-  return a;
+  return z;
 }
 
 /* A codec for a key as a user gives it. */
-static int keyCodec(const LscCipher *pCipher, const void *pKey, int nKey, int bRaw, LscCodec **pp, char **pzErr){
-  int nRaw = 0, rc;
-  u8 *aRaw = bRaw || pCipher==&lscCbc ? 0 : keyRawText(pCipher, pKey, nKey, &nRaw);
-  *pp = 0;
-  if( aRaw==0 ) return lscCodecNew(pCipher, pKey, nKey, bRaw, pp, pzErr);
-  rc = lscCodecNew(pCipher, aRaw, nRaw, 1, pp, pzErr);
-  lscWipe(aRaw, (size_t)nRaw);
-  sqlite3_free(aRaw);
+static int keyCodec(
+  sqlite3 *db, const LscCipher *pCipher, const void *pKey, int nKey, int bRaw, LscCodec **pp, char **pzErr
+){
+  u8 aRaw[32+LSC_SALT];
+  int nRaw = 0, i, rc;
+  const u8 *z = bRaw ? 0 : keyDigits(pCipher, pKey, nKey, &nRaw);
+  if( z ){
+    for(i=0; i<nRaw; i++) aRaw[i] = (u8)((sqlite3HexToInt(z[2*i])<<4) | sqlite3HexToInt(z[1+2*i]));
+    rc = lscCodecNew(pCipher, aRaw, nRaw, 1, pp, pzErr);
+    lscWipe(aRaw, sizeof(aRaw));
+  }else{
+    rc = lscCodecNew(pCipher, pKey, nKey, bRaw, pp, pzErr);
+  }
+  if( rc==SQLITE_OK && db->pLsc && db->pLsc->nClear && (pCipher==0 || pCipher==&lscSqlcipher) ){
+    (*pp)->pCipher = &lscSqlcipher;
+    (*pp)->nClear = db->pLsc->nClear;
+  }
   return rc;
 }
 
@@ -71,6 +75,13 @@ static void keyTempStays(sqlite3 *db){
   p->doNotSpill |= SPILLFLAG_OFF;
   p->subjInMemory = 1;
   p->journalMode = PAGER_JOURNALMODE_MEMORY;
+}
+
+/* A file that is empty gets the reserved bytes of its codec. */
+static int keyNewFile(Btree *p){
+  p->pBt->btsFlags &= ~BTS_PAGESIZE_FIXED;
+  p->pBt->usableSize = p->pBt->pageSize;
+  return sqlite3BtreeSetPageSize(p, 0, 0, 0);
 }
 
 /* The database gets another codec, which is owned from here on; NULL: none. */
@@ -102,11 +113,7 @@ static int lscKeySet(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
     keyTempStays(db);
     sqlite3BtreeSecureDelete(p, 1);
   }
-  if( nFile==0 ){
-    p->pBt->btsFlags &= ~BTS_PAGESIZE_FIXED;
-    p->pBt->usableSize = p->pBt->pageSize;
-    rc = sqlite3BtreeSetPageSize(p, 0, 0, 0);
-  }
+  if( nFile==0 ) rc = keyNewFile(p);
   pNew = 0;
   sqlite3ExpirePreparedStatements(db, 0);
   sqlite3ResetOneSchema(db, iDb);
@@ -121,7 +128,6 @@ static void lsc_page_size(BtShared *pBt, int *pnPage, int *pnReserve){
   LscCodec *p = pBt->pPager->pLscCodec;
   if( p==0 || p->pCipher==0 ) return;
   if( *pnReserve<p->pCipher->nReserve ) *pnReserve = p->pCipher->nReserve;
-  if( p->pCipher->nPage && *pnPage>=0 ) *pnPage = p->pCipher->nPage;
   if( p->pCipher->nReserve>32 && *pnPage<=0 && pBt->pageSize==512 ) *pnPage = 1024;
 }
 
@@ -164,7 +170,7 @@ static int keyApi(sqlite3 *db, const char *zDb, const char *zCipher, const void 
   if( rc==SQLITE_OK && pCipher==0 && db->pLsc ) pCipher = db->pLsc->pCipher;
   if( rc==SQLITE_OK && pKey && nKey>0 ){
     if( bRekey && pCipher==0 ) pCipher = lscRekeyCipher(db, iDb);
-    rc = keyCodec(pCipher, pKey, nKey, bRaw, &pNew, &zErr);
+    rc = keyCodec(db, pCipher, pKey, nKey, bRaw, &pNew, &zErr);
   }
   if( rc==SQLITE_OK ) rc = bRekey ? lscRekey(db, iDb, pNew, &zErr) : lscKeySet(db, iDb, pNew, &zErr);
   return keyLeave(db, rc, zErr);
@@ -203,7 +209,7 @@ static void keyPragmaSet(Parse *pParse, int iDb, const char *zValue, int bHex, i
   int n = sqlite3Strlen30(zValue), i, rc = SQLITE_OK;
   Vdbe *v = sqlite3GetVdbe(pParse);
   if( v==0 ) return;
-  v->lsc.bSecret = 1;
+  v->lsc.bSecret = LSC_SECRET_PRAGMA;
   if( bHex ){
     for(i=0; i<n && sqlite3Isxdigit(zValue[i]); i++){}
     if( i<n || (n&1) ){
@@ -216,7 +222,7 @@ static void keyPragmaSet(Parse *pParse, int iDb, const char *zValue, int bHex, i
     }
   }
   if( bRekey && pCipher==0 ) pCipher = lscRekeyCipher(db, iDb);
-  if( rc==SQLITE_OK && n>0 ) rc = keyCodec(pCipher, bHex ? pHex : zValue, n, 0, &pNew, &zErr);
+  if( rc==SQLITE_OK && n>0 ) rc = keyCodec(db, pCipher, bHex ? pHex : zValue, n, 0, &pNew, &zErr);
   if( rc==SQLITE_OK ) rc = bRekey ? lscRekey(db, iDb, pNew, &zErr) : lscKeySet(db, iDb, pNew, &zErr);
   if( pHex ) lscWipe(pHex, (size_t)n);
   sqlite3DbFree(db, pHex);
@@ -229,34 +235,42 @@ static void keyPragmaSet(Parse *pParse, int iDb, const char *zValue, int bHex, i
   sqlite3_free(zErr);
 }
 
-/* The two settings of SQLCipher's plaintext header, behind the key. */
+/* The two settings of SQLCipher's plaintext header: its size in front of the key or behind it, the salt behind. */
 static int keyPragmaHeader(Parse *pParse, int iDb, const char *zName, const char *zValue){
   Btree *p = pParse->db->aDb[iDb].pBt;
   LscCodec *pCodec = p ? sqlite3BtreePager(p)->pLscCodec : 0;
   int n = zValue ? sqlite3Strlen30(zValue) : 0, i;
-  if( pCodec==0 || zValue==0 || (pCodec->pCipher && pCodec->pCipher!=&lscSqlcipher) ) return 0;
-  if( sqlite3StrICmp(zName, "plaintext_header_size")==0 ){
+  if( pCodec && pCodec->pCipher && pCodec->pCipher!=&lscSqlcipher ) return 0;
+  if( zValue && sqlite3StrICmp(zName, "plaintext_header_size")==0 ){
     i = sqlite3Atoi(zValue);
     if( i<0 || i>96 || i%16 || i==16 ){
       sqlite3ErrorMsg(pParse, "a plaintext header has 0, 32, 48, 64, 80 or 96 bytes");
       return 1;
     }
+    pParse->db->pLsc->nClear = (u8)i;
+    if( pCodec==0 ) return 1;
     pCodec->nClear = (u8)i;
-  }else if( sqlite3StrICmp(zName, "salt")==0 ){
+  }else if( zValue && pCodec && sqlite3StrICmp(zName, "salt")==0 ){
     for(i=2; i<n-1 && sqlite3Isxdigit(zValue[i]); i++){}
-    if( n!=35 || (zValue[0]|0x20)!='x' || zValue[1]!='\'' || i!=n-1 ){
-      sqlite3ErrorMsg(pParse, "a salt is x' and 32 digits'");
+    if( n!=3+2*LSC_SALT || (zValue[0]|0x20)!='x' || zValue[1]!='\'' || i!=n-1 ){
+      sqlite3ErrorMsg(pParse, "a salt is x'32 digits'");
       return 1;
     }
     for(i=0; i<LSC_SALT; i++){
       pCodec->aSalt[i] = (u8)((sqlite3HexToInt(zValue[2+2*i])<<4) | sqlite3HexToInt(zValue[3+2*i]));
     }
     pCodec->bSalt = 1;
+  }else if( pCodec && pCodec->bKeys && sqlite3StrICmp(zName, "salt")==0 ){
+    char zSalt[2*LSC_SALT+1];
+    for(i=0; i<LSC_SALT; i++) sqlite3_snprintf(3, zSalt+2*i, "%02x", pCodec->keys.aSalt[i]);
+    keyRow(pParse, "cipher_salt", zSalt);
+    return 1;
   }else{
     return 0;
   }
   pCodec->pCipher = &lscSqlcipher;
   pCodec->bKeys = pCodec->bProven = 0;
+  if( sqlite3BtreePager(p)->dbSize==0 && (p->pBt->btsFlags & BTS_PAGESIZE_FIXED)==0 ) (void)keyNewFile(p);
   return 1;
 }
 
@@ -293,13 +307,31 @@ static int lscKeyPragma(Parse *pParse, int iDb, const char *zName, const char *z
   return 0;
 }
 
-/* A name is given to the text of a statement; one with a key in it keeps only its beginning. */
-static int lsc_statement_text(Vdbe *p, const char *z, int n){
-  int i;
-  if( !p->lsc.bSecret ) return n;
-  for(i=0; i<n && z[i]!='=' && z[i]!='('; i++){}
-  return i;
+/* The statement has a KEY clause. */
+static void lsc_key_clause(Parse *pParse){
+  Vdbe *v = sqlite3GetVdbe(pParse);
+  if( v ) v->lsc.bSecret = LSC_SECRET_CLAUSE;
 }
+
+/* The text that a statement shows. Of one with a key only the beginning, up to the key; an ATTACH is compiled anew from
+** the whole text, which lsc_whole_text() gives. */
+static char *lsc_statement_text(Vdbe *p, const char *z, int n){
+  int i = 0, nToken, type = 0, prev = 0;
+  char *zOut;
+  if( p->lsc.bSecret==0 ) return sqlite3DbStrNDup(p->db, z, (u64)n);
+  for(; i<n; i+=nToken){
+    nToken = (int)sqlite3GetToken((const u8*)z+i, &type);
+    if( type==TK_SPACE || type==TK_COMMENT ) continue;
+    if( p->lsc.bSecret==LSC_SECRET_CLAUSE ? type==TK_KEY && prev!=TK_AS : type==TK_EQ || type==TK_LP ) break;
+    prev = type;
+  }
+  if( p->lsc.bSecret!=LSC_SECRET_CLAUSE ) return sqlite3DbStrNDup(p->db, z, (u64)i);
+  zOut = sqlite3MPrintf(p->db, "%.*s%s", i, z, i<n ? "KEY ***" : "");
+  p->lsc.zWhole = sqlite3DbStrNDup(p->db, z, (u64)n);
+  return zOut;
+}
+
+static const char *lsc_whole_text(Vdbe *p){ return p->lsc.zWhole ? p->lsc.zWhole : p->zSql; }
 
 /* The parameters of the file name of a database: 1 if there was a key among them. */
 static int keyOfName(sqlite3 *db, int iDb, int *pbFound, char **pzErr){
@@ -330,7 +362,7 @@ static int keyOfName(sqlite3 *db, int iDb, int *pbFound, char **pzErr){
     if( aHex==0 ) return SQLITE_NOMEM_BKPT;
     n /= 2;
   }
-  if( n ) rc = keyCodec(pCipher, aHex ? (const void*)aHex : zKey, n, 0, &pNew, pzErr);
+  if( n ) rc = keyCodec(db, pCipher, aHex ? (const void*)aHex : zKey, n, 0, &pNew, pzErr);
   if( aHex ) lscWipe(aHex, (size_t)n);
   sqlite3DbFree(db, aHex);
   return rc==SQLITE_OK && pNew ? lscKeySet(db, iDb, pNew, pzErr) : rc;
@@ -350,13 +382,14 @@ static int lsc_attach_key(sqlite3 *db, sqlite3_value *pKey, char **pzErr){
         if( db->pLsc && db->pLsc->iVacuum ) iFrom = db->pLsc->iVacuum-1;
         pFrom = sqlite3BtreePager(db->aDb[iFrom].pBt)->pLscCodec;
         if( pFrom ) rc = lscCodecNew(pFrom->pCipher, pFrom->aSecret, pFrom->nSecret, pFrom->bRaw, &pNew, &zErr);
+        if( pNew ) pNew->nClear = pFrom->nClear;
         break;
       case SQLITE_TEXT:
       case SQLITE_BLOB: {
         int bRaw = sqlite3_value_type(pKey)==SQLITE_BLOB;
         const void *p = bRaw ? sqlite3_value_blob(pKey) : sqlite3_value_text(pKey);
         int n = sqlite3_value_bytes(pKey);
-        if( p && n ) rc = keyCodec(db->pLsc ? db->pLsc->pCipher : 0, p, n, bRaw, &pNew, &zErr);
+        if( p && n ) rc = keyCodec(db, db->pLsc ? db->pLsc->pCipher : 0, p, n, bRaw, &pNew, &zErr);
         break;
       }
       default:

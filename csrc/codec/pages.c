@@ -82,6 +82,64 @@ static int lscCodecNew(
   return SQLITE_OK;
 }
 
+/* Keys of passphrases that were made lately, for the next connection: each takes some tenth of a second. */
+#define LSC_KNOWN 8
+static struct {
+  u8 aId[32];                             /* SHA-256 of cipher, salt and passphrase */
+  LscKeys keys;
+  u32 iUse;                               /* 0: empty */
+} aLscKnown[LSC_KNOWN];                   /* guarded by the static mutex MAIN */
+static u32 iLscKnown = 0;
+
+/* The entry of this id, or the one to give up for it. */
+static int codecKnown(const u8 *aId){
+  int i, iOld = 0;
+  for(i=0; i<LSC_KNOWN; i++){
+    if( aLscKnown[i].iUse && memcmp(aLscKnown[i].aId, aId, 32)==0 ) return i;
+    if( aLscKnown[i].iUse<aLscKnown[iOld].iUse ) iOld = i;
+  }
+  return iOld;
+}
+
+static int codecId(LscCodec *p, u8 *aId){
+  const char *zName = p->pCipher->zName;
+  return lscCrypto.EVP_DigestInit_ex(p->pMd, lscCrypto.pSha256, 0)
+      && lscCrypto.EVP_DigestUpdate(p->pMd, zName, strlen(zName)+1)
+      && lscCrypto.EVP_DigestUpdate(p->pMd, p->bSalt ? p->aSalt : p->keys.aSalt, LSC_SALT)
+      && lscCrypto.EVP_DigestUpdate(p->pMd, p->aSecret, (size_t)p->nSecret)
+      && lscCrypto.EVP_DigestFinal_ex(p->pMd, aId, 0);
+}
+
+/* Keys of the secret and keys.aSalt. */
+static int lscCodecDerive(LscCodec *p){
+  sqlite3_mutex *mutex = sqlite3MutexAlloc(SQLITE_MUTEX_STATIC_MAIN);
+  int bKeep = p->pCipher->bSalted && !p->bRaw, bKnown = 0, i, rc = SQLITE_OK;
+  u8 aId[32];
+  if( bKeep && !codecId(p, aId) ) bKeep = 0;
+  if( bKeep ){
+    sqlite3_mutex_enter(mutex);
+    i = codecKnown(aId);
+    bKnown = aLscKnown[i].iUse && memcmp(aLscKnown[i].aId, aId, 32)==0;
+    if( bKnown ){
+      aLscKnown[i].iUse = ++iLscKnown;
+      p->keys = aLscKnown[i].keys;
+    }
+    sqlite3_mutex_leave(mutex);
+  }
+  if( !bKnown ) rc = p->pCipher->xDerive(p);
+  if( rc==SQLITE_OK && bKeep && !bKnown ){
+    sqlite3_mutex_enter(mutex);
+    i = codecKnown(aId);
+    memcpy(aLscKnown[i].aId, aId, 32);
+    aLscKnown[i].keys = p->keys;
+    aLscKnown[i].iUse = ++iLscKnown;
+    sqlite3_mutex_leave(mutex);
+  }
+  if( rc==SQLITE_OK ) rc = p->pCipher->xInit(p);
+  p->bKeys = rc==SQLITE_OK;
+  return rc;
+}
+
 /* Keys for a file that will be created. */
 static int lscCodecReady(LscCodec *p){
   int rc = SQLITE_OK;
@@ -89,10 +147,7 @@ static int lscCodecReady(LscCodec *p){
   if( p->pCipher==0 ) p->pCipher = &lscCbc;
   if( p->pCipher->xSalt ) rc = p->pCipher->xSalt(p);
   else if( p->pCipher->bSalted ) rc = lscRandom(p, p->keys.aSalt, LSC_SALT);
-  if( rc==SQLITE_OK ) rc = p->pCipher->xDerive(p);
-  if( rc==SQLITE_OK ) rc = p->pCipher->xInit(p);
-  p->bKeys = rc==SQLITE_OK;
-  return rc;
+  return rc==SQLITE_OK ? lscCodecDerive(p) : rc;
 }
 
 static int codecBuffers(LscCodec *p, int nPage){
@@ -167,7 +222,7 @@ static int tempDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
   return codecTempRun(p->pTempDec, pgno, aPage, aPage, n, 0);
 }
 static const LscCipher lscTemp = {
-  "temp", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, tempDerive, tempInit, tempEncode, tempDecode
+  "temp", 0, 0, 0, 0, 0, 0, 0, 0, tempDerive, tempInit, tempEncode, tempDecode
 };
 
 static int plainEncode(LscCodec *p, Pgno pgno, const u8 *aPage, u8 *aOut, int n){
@@ -180,7 +235,7 @@ static int plainDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
   return SQLITE_OK;
 }
 static const LscCipher lscPlain = {
-  "", 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, plainEncode, plainDecode
+  "", 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, plainEncode, plainDecode
 };
 
 /* A pager was opened: what is temporary in a connection with a key gets one of its own. */
@@ -253,10 +308,11 @@ static int lsc_record_read(Pager *pPager, sqlite3_file *pFile, int bMain, Pgno p
   return SQLITE_OK;
 }
 
-/* What the checksum of the record just read covers. */
-static const u8 *lsc_record_summed(Pager *pPager, char *aData){
+/* Whether the record just read has this checksum. Who encrypts below the pager sums up plain pages. */
+static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum){
   LscCodec *p = pPager->pLscCodec;
-  return p==0 || (p->pOld ? p->pOld : p)->pCipher->bPlainSum ? (u8*)aData : p->aRaw;
+  return (p && pager_cksum(pPager, p->aRaw)==cksum)
+      || ((p==0 || p->rcRecord==SQLITE_OK) && pager_cksum(pPager, (u8*)aData)==cksum);
 }
 
 /* The record goes back to the file. */

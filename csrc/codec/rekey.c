@@ -4,8 +4,8 @@
 ** One write transaction touches every page, page 1 first. The rollback journal gets them as the old codec made them, so
 ** a rekey that was killed is undone by whoever opens the file with the old key; check.c refuses the new one until then.
 ** It runs in rollback mode: a log is checkpointed and left first, and entered again afterwards. When the new cipher
-** needs more bytes behind each page, a VACUUM under the old key makes room before; when it bears no more than it needs,
-** one under the new key takes them away behind.
+** needs more bytes behind each page, a VACUUM under the old key makes room before; when it needs fewer, one under the
+** new key takes them away behind.
 */
 
 /* The cipher of a new key when none is named: the file's. */
@@ -118,8 +118,8 @@ static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
   /* The old key is right, the size is known. */
   rc = sqlite3BtreeBeginTrans(p, 0, 0);
   if( rc!=SQLITE_OK ) goto out;
-  nPage = sqlite3BtreeLastPage(p);
   sqlite3BtreeEnter(p);
+  nPage = sqlite3BtreeLastPage(p);
   nReserve = sqlite3BtreeGetReserveNoMutex(p);
   sqlite3BtreeLeave(p);
   bLog = pPager->pWal!=0;
@@ -134,8 +134,8 @@ static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
     goto out;
   }
   if( pNew==0 && pPager->pLscCodec==0 ) goto out;
-  if( pCipher->nPage && pCipher->nPage!=sqlite3BtreeGetPageSize(p) ){
-    *pzErr = sqlite3_mprintf("Rekeying failed. %s needs pages of %d bytes.", pCipher->zName, pCipher->nPage);
+  if( sqlite3BtreeGetPageSize(p)-pCipher->nReserve<480 ){
+    *pzErr = sqlite3_mprintf("Rekeying failed. %s does not fit pages of 512 bytes.", pCipher->zName);
     rc = SQLITE_ERROR;
     goto out;
   }
@@ -158,7 +158,7 @@ static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
     if( rc==SQLITE_OK && pPager->pLscCodec ) sqlite3BtreeSecureDelete(p, 1);
     sqlite3BtreeLeave(p);
   }
-  if( rc==SQLITE_OK && nReserve>pCipher->nReserve && (pCipher->bExact || pCipher==&lscPlain) ){
+  if( rc==SQLITE_OK && nReserve>pCipher->nReserve ){
     rc = rekeyVacuum(db, iDb, pCipher->nReserve, pzErr);
   }
   if( bLog ){

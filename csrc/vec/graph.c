@@ -187,10 +187,6 @@ static uint64_t lscGraphBytes(const LscGraph *g){
        + ((uint64_t)g->s.nBeamAlloc + g->s.nFarAlloc)*sizeof(LscGraphHit);
 }
 
-static int lscGraphReserve(LscGraph *g, uint32_t nNode){
-  return graphGrow(g, nNode);
-}
-
 static int lscGraphNode(LscGraph *g, int64_t id, uint32_t *pNode){
   uint32_t i;
   int rc;
@@ -308,10 +304,4 @@ static int graphLoad(LscGraph *g, uint32_t node){
     rc = LSC_GRAPH_CORRUPT;
   }
   return rc;
-}
-
-static float lscGraphDistance(const LscGraph *g, uint32_t a, uint32_t b){
-  GraphQuery q = graphQueryOf(g, a);
-  float d = graphRaw(g, &q, b);
-  return g->c.metric==LSC_L2 ? sqrtf(d) : d;
 }

@@ -52,9 +52,6 @@ static int lscGraphNew(const LscGraphConfig *pConfig, LscGraph **pp);
 static void lscGraphFree(LscGraph *g);
 static uint64_t lscGraphBytes(const LscGraph *g);          /* that it holds */
 
-/* Room for so many nodes at once. */
-static int lscGraphReserve(LscGraph *g, uint32_t nNode);
-
 /* The node of an id; made if there is none. A deleted id that comes again has its old node. */
 static int lscGraphNode(LscGraph *g, int64_t id, uint32_t *pNode);
 static int64_t lscGraphId(const LscGraph *g, uint32_t node);
@@ -71,9 +68,6 @@ static const void *lscGraphVector(const LscGraph *g, uint32_t node);      /* as 
 /* The node's edges, and by that it is loaded. More than nCap are CORRUPT. */
 static int lscGraphSetEdges(LscGraph *g, uint32_t node, const uint32_t *aTo, uint32_t nTo);
 static const uint32_t *lscGraphEdges(const LscGraph *g, uint32_t node, uint32_t *pnTo);
-
-/* The distance of two nodes: cosine 1 - cos (NaN for a vector without direction), l2 the root, Hamming the bits. */
-static float lscGraphDistance(const LscGraph *g, uint32_t a, uint32_t b);
 
 /* The beam for the k nearest where the caller names none. */
 static uint32_t lscGraphBeam(const LscGraph *g, uint32_t k);

@@ -273,7 +273,7 @@ static int lscIndexOpen(sqlite3 *db, int iDb, const char *zName, LscIndex **pp, 
     p->bWrote = sqlite3BtreeTxnState(pBt)==SQLITE_TXN_WRITE;
     p->nDepth = pPager->nSavepoint;
   }
-  if( rc==SQLITE_OK ) rc = ixParams(p);       /* SQL may have written to the metadata */
+  if( rc==SQLITE_OK && !p->bParams ) rc = ixParams(p);
   ixTakeError(p, rc, pzErr);
   sqlite3BtreeLeave(pBt);
   if( rc==SQLITE_OK ){

@@ -233,7 +233,8 @@ static int lscIsShadow(const Table *p, int ownKey){
 }
 
 /* libsql_vector_create(schema, index, metadata, type of the key or NULL, mode): what an index needs besides its own
-** b-tree. What is there is kept: so tables and rows that a dump restored are taken over, see Vdbe.lsc.vecAdopt. */
+** b-tree. What is there is kept: so tables and rows that a dump restored are taken over, see Vdbe.lsc.vecAdopt. REINDEX
+** makes metadata anew that say nothing, or are not of the column's type. */
 static void lscVecCreateFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv){
   const char *zDb = (const char*)sqlite3_value_text(argv[0]);
   const char *zName = (const char*)sqlite3_value_text(argv[1]);
@@ -242,7 +243,7 @@ static void lscVecCreateFunc(sqlite3_context *ctx, int argc, sqlite3_value **arg
   int isCreate = sqlite3_value_int(argv[4])==VEC_CREATE;
   int ownKey = zKey!=0, iDb, nMeta = -1, rc;
   u8 aMeta[LSC_MAX_META+1];
-  LscIndexParams params;
+  LscIndexParams params, made;
   LscNested s;
   Table *pTab = 0;
   (void)argc;
@@ -277,7 +278,9 @@ static void lscVecCreateFunc(sqlite3_context *ctx, int argc, sqlite3_value **arg
     rc = lscNestedRun(&s, "CREATE INDEX IF NOT EXISTS \"%w\".%s_shadow_idx ON %s_shadow (%s)",
         zDb, zName, zName, ownKey ? "rowid" : "index_key");
   }
-  if( rc==SQLITE_OK && (isCreate || nMeta<0 || lscIndexMetaDecode(aMeta, nMeta, &params)!=SQLITE_OK) ){
+  if( rc==SQLITE_OK && (isCreate || nMeta<0 || lscIndexMetaDecode(aMeta, nMeta, &params)!=SQLITE_OK
+   || lscIndexMetaDecode(sqlite3_value_blob(argv[2]), sqlite3_value_bytes(argv[2]), &made)!=SQLITE_OK
+   || params.type!=made.type || params.n!=made.n) ){
     zText = "vector index: unable to update global metadata table";
     rc = lscIndexMetaWrite(s.db, iDb, zName, sqlite3_value_blob(argv[2]), sqlite3_value_bytes(argv[2]));
   }

@@ -224,6 +224,7 @@ static int lscIndexMetaWrite(sqlite3 *db, int iDb, const char *zName, const u8 *
   sqlite3BtreeEnter(pBt);
   rc = metaOpen(db, iDb, 1, &cur, &pInfo, &pTab);
   if( rc==SQLITE_OK ){
+    lsc_btree_touched(pBt, pTab->tnum);
     rc = metaAll(db, &cur, zName, aMeta!=0, &a, &n);
     sqlite3BtreeClearCursor(&cur);
     if( rc==SQLITE_OK ) rc = sqlite3BtreeClearTable(pBt, (int)pTab->tnum, 0);

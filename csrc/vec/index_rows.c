@@ -78,6 +78,7 @@ static int lsc_vec_insert(Vdbe *p, VdbeCursor *pC, const Mem *pRec){
   return lscVecError(p, rc, zErr);
 }
 
+#if SQLITE_VERSION_NUMBER>=3054000
 /* Whether a record holds what is in two registers. */
 static int lscVecIsSame(Vdbe *p, const Mem *pRec, const Mem *aOld){
   Mem aField[2];
@@ -89,6 +90,7 @@ static int lscVecIsSame(Vdbe *p, const Mem *pRec, const Mem *aOld){
   lscVecFieldsFree(aField);
   return same;
 }
+#endif
 
 /* OP_IdxDelete, with the fields in two registers. An UPDATE that changes neither deletes nothing, and inserts nothing. */
 static int lsc_vec_delete(Vdbe *p, VdbeCursor *pC, const VdbeOp *pOp, Mem *aMem){
