@@ -24,6 +24,7 @@
 #include "codec/check.c"
 #include "codec/key.c"
 #include "codec/rekey.c"
+#include "codec/backup.c"
 
 #include "wal/stock.c"
 #include "wal/registry.c"

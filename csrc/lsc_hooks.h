@@ -173,7 +173,13 @@ static const char *lsc_whole_text(Vdbe *p);
 static void lsc_page_size(struct BtShared *pBt, int *pnPage, int *pnReserve);
 static void lsc_secure_delete(Btree *p);
 static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);
+
+/* codec/backup.c */
+static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest);
 static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
+static int lsc_backup_step(sqlite3_backup *p, int rc);
+static void lsc_backup_end(sqlite3 *db);
+
 #define lsc_keyed(db) ((db)->pLsc && (db)->pLsc->bKeyed)
 #define lsc_vacuum_attach(db, i) do{ if( (db)->pLsc ) (db)->pLsc->iVacuum = (u8)(i); }while( 0 )
 

@@ -69,6 +69,7 @@ struct LscCodec {
   /* While the key is changed: the codec before, and the pages that the file has under this one. */
   LscCodec *pOld;
   Bitvec *pDone;
+  LscCodec *pReal;                        /* owned: the codec that a backup's target will have */
 };
 
 static const LscCipher lscPlain, lscTemp, lscCbc, lscXaes;

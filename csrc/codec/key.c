@@ -421,11 +421,3 @@ static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int n
   else if( bInto && (p || pOut) ) nReserve = pOut && pOut->pCipher ? pOut->pCipher->nReserve : 0;
   return nReserve;
 }
-
-/* Whether pages of a backup's source can be pages of its target. */
-static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo){
-  LscCodec *pCodec = sqlite3BtreePager(p->pDest)->pLscCodec;
-  if( pCodec==0 || pCodec->pCipher==0 ) return SQLITE_OK;
-  if( nFrom!=nTo || sqlite3BtreeGetReserveNoMutex(p->pSrc)<pCodec->pCipher->nReserve ) return SQLITE_READONLY;
-  return SQLITE_OK;
-}

@@ -38,6 +38,7 @@ static void lscCodecFree(LscCodec *p){
   apCtx[0] = p->pEnc, apCtx[1] = p->pDec, apCtx[2] = p->pEcb, apCtx[3] = p->pTempEnc, apCtx[4] = p->pTempDec;
   apMd[0] = p->pMd, apMd[1] = p->pInner, apMd[2] = p->pOuter;
   lscCodecFree(p->pOld);
+  lscCodecFree(p->pReal);
   sqlite3BitvecDestroy(p->pDone);
   codecFreeBuffers(p);
   sqlite3_free(p->aLog);
