@@ -110,7 +110,8 @@ class Database:
     def fresh(self, path: Path, *more: str) -> Any:
         """A connection that has read the schema: the key is derived and right; its cache is small."""
         con = self.connect(path)
-        self.run(con, "PRAGMA cache_size = -400", "PRAGMA synchronous = off", *more, "SELECT count(*) FROM sqlite_schema")
+        pragmas = ("PRAGMA cache_size = -400", "PRAGMA synchronous = off", *more)
+        self.run(con, *pragmas, "SELECT count(*) FROM sqlite_schema")
         return con
 
     def timed(self, con: Any, *statements: str) -> float:
