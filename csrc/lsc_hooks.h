@@ -175,7 +175,7 @@ static void lsc_secure_delete(Btree *p);
 static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);
 
 /* codec/backup.c */
-static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest);
+static int lsc_backup_begin(sqlite3_backup *p);
 static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
 static int lsc_backup_step(sqlite3_backup *p, int rc);
 static void lsc_backup_end(sqlite3 *db);
