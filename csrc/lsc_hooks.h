@@ -158,6 +158,7 @@ static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum);
 static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, i64 iOffset);
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
+static int lsc_page_kept(PgHdr *pPg);
 static i64 lsc_mmap_limit(Pager *pPager);
 static const char *lsc_error_text(sqlite3 *db, int rc);
 
