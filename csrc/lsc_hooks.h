@@ -158,6 +158,7 @@ static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum);
 static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, i64 iOffset);
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
+static int lsc_page_kept(PgHdr *pPg);
 static i64 lsc_mmap_limit(Pager *pPager);
 static const char *lsc_error_text(sqlite3 *db, int rc);
 
@@ -175,7 +176,7 @@ static void lsc_secure_delete(Btree *p);
 static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);
 
 /* codec/backup.c */
-static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest);
+static int lsc_backup_begin(sqlite3_backup *p);
 static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
 static int lsc_backup_step(sqlite3_backup *p, int rc);
 static void lsc_backup_end(sqlite3 *db);

@@ -42,6 +42,17 @@ struct LscCipher {
   int (*xDecode)(LscCodec *p, Pgno pgno, u8 *aPage, int n);
 };
 
+/* Decoded pages; kept.c. */
+typedef struct LscKept LscKept;
+struct LscKept {
+  Pgno *aPgno;                            /* owned: which page is in each place, 0 for none; NULL until it is needed */
+  u8 **apBlock;                           /* owned, and the blocks in it */
+  u32 iMask;                              /* places - 1 */
+  u32 iVersion;                           /* Pager.iDataVersion of all of them */
+  int nPage;                              /* the page size */
+  int nShift;                             /* 2^nShift pages are in a block */
+};
+
 struct LscCodec {
   const LscCipher *pCipher;               /* NULL: the file will tell */
   u8 *aSecret;                            /* owned */
@@ -65,6 +76,10 @@ struct LscCodec {
   int rcRecord;                           /* what the page in aRaw gave when it was decoded */
   Pgno iHole;                             /* this page was behind the end of the file */
   Pgno iBad;                              /* the last that could not be decoded */
+  LscKept kept;
+  u8 aEncPart[12], aDecPart[12];          /* of which nonces pEnc and pDec have the key */
+  int nEncPart;                           /* how many pages may still be encoded with it */
+  u8 bDecPart;                            /* pDec has one */
   const char *zWhy;                       /* more about the last error, or NULL */
   /* While the key is changed: the codec before, and the pages that the file has under this one. */
   LscCodec *pOld;
@@ -94,6 +109,12 @@ static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage);
 static int lscCodecFrames(
   LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
 );
+
+/* kept.c */
+static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage);
+static void lscKeptCommitted(Pager *pPager);
+static void keptFree(LscCodec *p);
+static void keptDrop(LscCodec *p, Pgno pgno);
 
 /* check.c */
 static int lscClearPageSize(const u8 *aPage1);

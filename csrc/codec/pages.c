@@ -41,6 +41,7 @@ static void lscCodecFree(LscCodec *p){
   lscCodecFree(p->pReal);
   sqlite3BitvecDestroy(p->pDone);
   codecFreeBuffers(p);
+  keptFree(p);
   sqlite3_free(p->aLog);
   if( p->aSecret ) lscWipe(p->aSecret, (size_t)p->nSecret);
   sqlite3_free(p->aSecret);
@@ -253,6 +254,7 @@ static int lscCodecTemp(sqlite3 *db, Pager *pPager){
 static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc){
   LscCodec *p = pPager->pLscCodec;
   if( p==0 ) return pData;
+  keptDrop(p, pgno);
   *pRc = codecBuffers(p, pPager->pageSize);
   if( *pRc==SQLITE_OK ) *pRc = codecEncode(p, pgno, pData, p->aOut, pPager->pageSize);
   if( *pRc==SQLITE_OK && p->pDone ) *pRc = sqlite3BitvecSet(p->pDone, pgno);
@@ -321,6 +323,7 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
   LscCodec *p = pPager->pLscCodec;
   const void *pOut = aData;
   int rc = SQLITE_OK;
+  if( p ) keptDrop(p, pgno);
   if( p && bMain ) pOut = p->aRaw;
   else if( p ) pOut = lsc_file_page(pPager, pgno, aData, &rc);
   if( rc==SQLITE_OK ) rc = sqlite3OsWrite(pPager->fd, pOut, pPager->pageSize, iOffset);
@@ -344,6 +347,7 @@ static int lsc_page_read(PgHdr *pPg){
     rc = SQLITE_NOTADB;
   }else{
     rc = lscCodecDecode(p, pPg->pgno, pPg->pData, pPager->pageSize);
+    if( rc==SQLITE_OK ) lscPageKeep(pPager, pPg->pgno, pPg->pData);
   }
   if( rc==SQLITE_NOTADB && pPg->pgno>1 ){
     p->iBad = pPg->pgno;
@@ -382,6 +386,7 @@ static int lscCodecFrames(
       aPg[i].pData = p->aLog + (i64)i*szPage;
       aPg[i].pDirty = 0;
       if( i ) aPg[i-1].pDirty = &aPg[i];
+      keptDrop(p, pNext->pgno);
       rc = codecEncode(p, pNext->pgno, pNext->pData, aPg[i].pData, szPage);
     }
     if( rc==SQLITE_OK ){
