@@ -40,6 +40,7 @@
 #include "core/process.c"
 #include "core/read_ahead.c"
 #include "codec/kept.c"
+#include "codec/ahead.c"
 #include "core/row.c"
 #include "wal/batch.c"
 #include "core/stmt.c"

@@ -64,6 +64,7 @@ struct LscReadAhead {
   u32 nRun;                                 /* pages in order until then */
 };
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset);
+static void lsc_ahead_end(Pager *pPager);
 
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
 static int lsc_conn_new(sqlite3 *db);
@@ -159,6 +160,7 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
 static int lsc_page_kept(PgHdr *pPg);
+static void lsc_shrink(Pager *pPager);
 static i64 lsc_mmap_limit(Pager *pPager);
 static const char *lsc_error_text(sqlite3 *db, int rc);
 
