@@ -59,6 +59,7 @@
 #include "vec/scan_table.c"
 #include "vec/index_store.c"
 #include "vec/index_meta.c"
+#include "vec/index_compact.c"
 #include "vec/index_cache.c"
 #include "vec/index_search.c"
 #include "vec/index_update.c"

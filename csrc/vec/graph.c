@@ -214,6 +214,10 @@ static int64_t lscGraphId(const LscGraph *g, uint32_t node){ return g->aId[node]
 static uint32_t lscGraphCount(const LscGraph *g){ return g->nNode; }
 static uint32_t lscGraphLive(const LscGraph *g){ return g->nNode - g->nDead; }
 static int lscGraphIsLive(const LscGraph *g, uint32_t node){ return (g->aState[node] & GRAPH_DEAD)==0; }
+static int lscGraphHasVector(const LscGraph *g, uint32_t node){
+  return g->aState[node]!=0;
+}
+
 static int lscGraphIsLoaded(const LscGraph *g, uint32_t node){ return (g->aState[node] & GRAPH_LOADED)!=0; }
 static int lscGraphIsWhole(const LscGraph *g){ return g->nUnloaded==0 && g->nDeadEdge==0; }
 static const void *lscGraphVector(const LscGraph *g, uint32_t node){ return graphVector(g, node); }

@@ -27,6 +27,8 @@ static void ixFree(LscIndex *p){
   sqlite3KeyInfoUnref(p->pKeyInfo);
   sqlite3_free(p->aBlock);
   sqlite3_free(p->aWide);
+  sqlite3_free(p->aId);
+  sqlite3_free(p->aBase);
   sqlite3_free(p->zErr);
   sqlite3_free(p);
 }
@@ -133,14 +135,14 @@ static int ixResolve(LscIndex *p){
   Table *pTab;
   Index *pIdx;
   char *zTab;
-  if( p->iRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
+  if( p->iRoot && p->iBaseRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
   aOld[0] = p->iRoot;
   aOld[1] = p->iRowRoot;
   aOld[2] = p->iKeyRoot;
   sqlite3KeyInfoUnref(p->pRowInfo);
   sqlite3KeyInfoUnref(p->pKeyInfo);
   p->pRowInfo = p->pKeyInfo = 0;
-  p->iRoot = p->iRowRoot = p->iKeyRoot = 0;
+  p->iRoot = p->iRowRoot = p->iKeyRoot = p->iBaseRoot = 0;
   p->bKeyed = p->bForeign = 0;
   p->bParams = 0;
   zTab = sqlite3_mprintf("%s_shadow", p->zName);
@@ -167,6 +169,12 @@ static int ixResolve(LscIndex *p){
     if( piRoot==&p->iRowRoot ) p->pRowInfo = pInfo; else p->pKeyInfo = pInfo;
   }
   p->iRoot = pTab->tnum;
+  pIdx = sqlite3FindIndex(db, p->zName, db->aDb[p->iDb].zDbSName);
+  if( pIdx ){
+    const Expr *pCall = pIdx->aColExpr ? lscVecCall(pIdx->aColExpr->a[0].pExpr) : 0;
+    p->iBaseRoot = pIdx->pTable->tnum;
+    p->iBaseCol = pCall ? sqlite3TableColumnToStorage(pIdx->pTable, pCall->x.pList->a[0].pExpr->iColumn) : -1;
+  }
   p->iFormat = pSchema->file_format;
   p->iCookie = pSchema->schema_cookie;
   p->iGeneration = pSchema->iGeneration;
@@ -187,14 +195,17 @@ static int ixParams(LscIndex *p){
     ixDrop(p);
     sqlite3_free(p->aBlock);
     sqlite3_free(p->aWide);
+    sqlite3_free(p->aId);
     p->par = par;
     p->aBlock = sqlite3_malloc64((u64)par.nBlock + sizeof(u32)*(u64)par.nCap + 64);
     p->aWide = sqlite3_malloc64(2*sizeof(float)*(u64)par.n);
-    if( p->aBlock==0 || p->aWide==0 ){
+    p->aId = sqlite3_malloc64((sizeof(i64)+sizeof(u32))*(u64)par.nCap + 8);
+    if( p->aBlock==0 || p->aWide==0 || p->aId==0 ){
       sqlite3_free(p->aBlock);
       p->aBlock = 0;
       return SQLITE_NOMEM_BKPT;
     }
+    p->aTo = (u32*)&p->aId[par.nCap];
     p->aQuery = p->aWide + par.n;
   }
   p->bParams = 1;
@@ -291,37 +302,15 @@ static void lscIndexClose(LscIndex *p){
 
 /* ---- loading ---- */
 
-/* The vector as the graph has it, at p->aWide, or where it is if it is of bits. */
-static const void *ixWiden(LscIndex *p, int type, const u8 *a){
-  LscVector v = ixVector(type, p->par.n, a);
-  if( p->par.metric==LSC_HAMMING ){
-    u8 *aBits = (u8*)p->aWide;
-    u32 i;
-    if( type==LSC_F1BIT ) return a;
-    if( type==LSC_F64 ){
-      memset(aBits, 0, (p->par.n+7)/8);
-      for(i=0; i<p->par.n; i++) if( lscLoadF64(a, i)>0.0 ) aBits[i/8] |= (u8)(1<<(i%8));
-      return aBits;
-    }
-    /* In place: bit i is written behind element i. */
-    lscWiden(&v, p->aWide);
-    for(i=0; i<p->par.n; i++){
-      u8 bit = p->aWide[i]>0.0f;
-      if( i%8==0 ) aBits[i/8] = bit; else aBits[i/8] |= (u8)(bit<<(i%8));
-    }
-    return aBits;
-  }
-  lscWiden(&v, p->aWide);
-  return p->aWide;
-}
-
 /* Loads the node from the row that the cursor is at. */
 static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
   const LscIndexParams *pPar = &p->par;
   u8 *a = p->aBlock;
   u32 *aTo = (u32*)&a[(pPar->nBlock+7)&~7u];
   u32 nTo, j;
-  int rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
+  int rc;
+  if( pPar->bCompact ) return compactLoad(pRows, g, node);
+  rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
   if( rc!=SQLITE_OK ) return rc;
   p->nLoaded++;
   nTo = ixGet2(&a[8]);
@@ -364,17 +353,25 @@ static void ixConfig(LscIndex *p, LscGraphConfig *pConfig){
 static int ixLoadAll(LscIndex *p, LscRows *pRows){
   int eof = 0, rc;
   u32 node;
+  p->bLoading = 1;
   for(rc=sqlite3BtreeFirst(&pRows->cur, &eof); rc==SQLITE_OK && !eof; rc=sqlite3BtreeNext(&pRows->cur, 0)){
-    if( AtomicLoad(&p->db->u1.isInterrupted) ) return SQLITE_INTERRUPT;
-    rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
+    if( AtomicLoad(&p->db->u1.isInterrupted) ) rc = SQLITE_INTERRUPT;
+    if( rc==SQLITE_OK ) rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
     if( rc==SQLITE_OK && !lscGraphIsLoaded(p->pGraph, node) ){
       rc = rowsHeader(pRows);
       if( rc==SQLITE_OK ) rc = ixLoadRow(p, pRows, p->pGraph, node);
+      if( rc==LSC_GRAPH_GONE ) rc = SQLITE_OK;
     }
-    if( rc!=SQLITE_OK ) return rc;
+    if( rc!=SQLITE_OK ) break;
   }
   if( rc==SQLITE_DONE ) rc = SQLITE_OK;
+  p->bLoading = 0;
   p->bAll = rc==SQLITE_OK;
+  if( p->par.bCompact ){
+    int rc2 = compactLoaded(pRows, p->pGraph);
+    if( rc==SQLITE_OK ) rc = rc2;
+    if( rc2!=SQLITE_OK ) ixDrop(p);
+  }
   return rc;
 }
 
