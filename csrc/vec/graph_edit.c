@@ -333,6 +333,17 @@ static int graphReplace(LscGraph *g, uint32_t p, uint32_t gone, const uint32_t *
   return graphDropSlot(g, p, slot, pChanges);
 }
 
+/* Until an edge to the node is known: most of those that it has edges to have one back. */
+static int graphLoadBack(LscGraph *g, uint32_t node){
+  uint32_t i;
+  int rc = 0;
+  for(i=1; rc==0 && g->aIn[node]==0 && g->nUnloaded && i<=graphRow(g, node)[0]; i++){
+    rc = graphLoad(g, graphRow(g, node)[i]);
+    if( rc==LSC_GRAPH_GONE ) rc = 0;
+  }
+  return rc;
+}
+
 static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
   uint32_t *aTo = 0, nTo, i, n = 0;
@@ -361,9 +372,10 @@ static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pCh
   }
   graphSetDead(g, node);
   for(i=0; i<nTo && rc==0; i++){
-    if( g->aIn[aTo[i]]>0 || (g->aState[aTo[i]] & GRAPH_LOADED)==0 ) continue;
+    rc = graphLoadBack(g, aTo[i]);
+    if( rc || g->aIn[aTo[i]]>0 || (g->aState[aTo[i]] & GRAPH_LOADED)==0 ) continue;
     rc = graphGather(g, aTo[i], graphInsertBeam(g), 0, 0, a, &n);
-    if( rc==0 ) rc = graphForceEdge(g, a, n, aTo[i], pChanges);
+    if( rc==0 && g->aIn[aTo[i]]==0 ) rc = graphForceEdge(g, a, n, aTo[i], pChanges);
   }
   LSC_GRAPH_FREE(aTo);
   return rc;

@@ -41,15 +41,22 @@ static void lsc_indexes_forget(sqlite3 *db){
   }
 }
 
+/* Bytes that a graph may take: in use; and while a transaction writes to the index, so that it is not loaded anew for
+** each row. */
+static u64 ixLimit(const LscIndex *p){
+  return MAX(p->db->pLsc->nScanLimit, p->bWrote ? LSC_WRITE_CACHE : LSC_LEAST_CACHE);
+}
+
 /* The first graphs stay as long as they fit, and those in use. */
 static void lscIndexShrink(LscConn *pConn){
   LscIndex *p;
   u64 nByte = 0;
   for(p=pConn->pVecIndexes; p; p=p->pNext){
-    if( p->pGraph==0 ) continue;
-    nByte += lscGraphBytes(p->pGraph);
+    u64 n = p->pGraph ? lscGraphBytes(p->pGraph) : 0;
+    if( n==0 || (p->bWrote && n<=LSC_WRITE_CACHE) ) continue;
+    nByte += n;
     if( nByte>pConn->nScanLimit && p->nRef==0 ){
-      nByte -= lscGraphBytes(p->pGraph);
+      nByte -= n;
       ixDrop(p);
     }
   }
@@ -62,7 +69,7 @@ static void ixWrote(LscIndex *p, Btree *pBt){
   p->bWrote = 1;
   p->nDepth = pPager->nSavepoint;
   if( p->nSpill==0 ){
-    u64 nPage = p->db->pLsc->nScanLimit/4/(u64)sqlite3BtreeGetPageSize(pBt);
+    u64 nPage = MAX(p->db->pLsc->nScanLimit/4, LSC_WRITE_PAGES)/(u64)sqlite3BtreeGetPageSize(pBt);
     p->nSpill = pPager->pPCache->szSpill;
     if( nPage>(u64)p->nSpill ) (void)sqlite3PcacheSetSpillsize(pPager->pPCache, (int)MIN(nPage, 0x7fffffff));
   }
@@ -88,6 +95,7 @@ static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint){
     }
     if( iSavepoint==LSC_WHOLE_TRANSACTION ) ixWroteEnd(p, pPager);
   }
+  if( iSavepoint==LSC_WHOLE_TRANSACTION && pBt->db && pBt->db->pLsc ) lscIndexShrink(pBt->db->pLsc);
 }
 
 static void lsc_btree_committed(Btree *pBt){
@@ -99,6 +107,7 @@ static void lsc_btree_committed(Btree *pBt){
     if( p->iVersion+1==sqlite3PagerDataVersion(pPager) && !bPages ) p->iVersion++;
     ixWroteEnd(p, pPager);
   }
+  if( pBt->db && pBt->db->pLsc ) lscIndexShrink(pBt->db->pLsc);
 }
 
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot){
@@ -321,7 +330,7 @@ static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
   lscGraphSetVector(g, node, ixWiden(p, pPar->type, &a[pPar->nHead]), 1);
   for(j=0; j<nTo && rc==SQLITE_OK; j++){
     rc = lscGraphNode(g, (i64)ixGet8(&a[ixSlotAt(pPar, j)+8]), &aTo[j]);
-    if( rc==SQLITE_OK && !lscGraphIsLoaded(g, aTo[j]) ){
+    if( rc==SQLITE_OK && lscGraphIsUnknown(g, aTo[j]) ){
       lscGraphSetVector(g, aTo[j], ixWiden(p, pPar->edgeType, &a[ixVectorAt(pPar, j)]), 0);
     }
   }
@@ -407,7 +416,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
 static int ixEnd(LscIndex *p, LscRows *pRows, int rc, char **pzErr){
   rowsClose(pRows);
   p->pLoad = 0;
-  if( p->pGraph && lscGraphBytes(p->pGraph)>MAX(p->db->pLsc->nScanLimit, LSC_LEAST_CACHE) ) ixDrop(p);
+  if( p->pGraph && lscGraphBytes(p->pGraph)>ixLimit(p) ) ixDrop(p);
   ixTakeError(p, rc, pzErr);
   sqlite3BtreeLeave(p->pBt);
   return rc;

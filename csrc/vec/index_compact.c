@@ -111,7 +111,7 @@ static int compactLoad(LscRows *pRows, LscGraph *g, u32 node){
   if( rc==SQLITE_OK && !found ) return LSC_GRAPH_GONE;
   for(i=0; i<nTo && rc==SQLITE_OK; i++){
     rc = lscGraphNode(g, aId[i], &aTo[i]);
-    if( rc==SQLITE_OK && !p->bLoading && !lscGraphHasVector(g, aTo[i]) ) rc = compactFetch(pRows, g, aTo[i], 0, &found);
+    if( rc==SQLITE_OK && !p->bLoading && lscGraphIsUnknown(g, aTo[i]) ) rc = compactFetch(pRows, g, aTo[i], 0, &found);
   }
   if( rc==SQLITE_OK ) rc = lscGraphSetEdges(g, node, aTo, nTo);
   if( rc==SQLITE_CORRUPT ) rc = ixCorrupt(p, rowsId(pRows), "edges to itself, or two to one node,");
@@ -123,7 +123,7 @@ static int compactLoaded(LscRows *pRows, LscGraph *g){
   u32 i;
   int found, rc = SQLITE_OK;
   for(i=0; i<lscGraphCount(g) && rc==SQLITE_OK; i++){
-    if( !lscGraphHasVector(g, i) ) rc = compactFetch(pRows, g, i, 0, &found);
+    if( lscGraphIsUnknown(g, i) ) rc = compactFetch(pRows, g, i, 0, &found);
   }
   return rc;
 }
