@@ -70,5 +70,6 @@
 #include "vec/index_params.c"
 #include "vec/index_ddl.c"
 #include "vec/index_rows.c"
+#include "vec/order.c"
 #include "vec/more.c"
 #include "vec/numbers.c"

@@ -32,6 +32,7 @@ struct LscConn {
   u32 nCountPage;                           /* pages that COUNT(*) visited */
   struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
   u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
+  u8 vecOrder;                              /* PRAGMA libsql_vector_order */
 };
 
 /* Our state of one statement: Vdbe.lsc, all zero at first. See core/stmt.c. */
@@ -125,6 +126,9 @@ static void lsc_vec_drop_table(Parse *pParse, const Table *pTab, int iDb);
 static void lsc_vec_clear(Parse *pParse, const Index *pIdx, int iDb);
 static void lsc_vec_may_abort(Parse *pParse);
 static void lsc_vec_step_end(Vdbe *p);
+
+/* vec/order.c. */
+static void lsc_vec_order(Parse *pParse, Select *p);
 
 /* vec/index_rows.c. The ints are result codes; the error text is the statement's. */
 struct VdbeCursor;
