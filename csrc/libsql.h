@@ -34,6 +34,16 @@ extern const char libsql_version[];
 void *libsql_close_hook(sqlite3 *db, void (*xClose)(void *pArg, sqlite3 *db), void *pArg);
 
 /*
+** Encryption at rest: the key of a database (NULL zDb: "main"), given before its first page is read, and another key for
+** the database as it is. nKey < 0: up to a NUL; 0: no key. The bytes are a passphrase; text of the form x'64 digits' is
+** the key itself, except for aes256cbc. A wrong key is noticed by the first read, which fails with SQLITE_NOTADB.
+*/
+int sqlite3_key(sqlite3 *db, const void *pKey, int nKey);
+int sqlite3_key_v2(sqlite3 *db, const char *zDb, const void *pKey, int nKey);
+int sqlite3_rekey(sqlite3 *db, const void *pKey, int nKey);
+int sqlite3_rekey_v2(sqlite3 *db, const char *zDb, const void *pKey, int nKey);
+
+/*
 ** Virtual WAL: a write-ahead log of one's own under a database.
 **
 ** A manager makes logs; a log is a table of methods and an object of the manager's. Both structures are libSQL's,

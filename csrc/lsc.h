@@ -140,6 +140,16 @@ void lsc_take_rows(lsc_stmt *s, sqlite3_int64 *n_read, sqlite3_int64 *n_written)
 /* Counts the forks that lie between the process that loaded the engine and this one. */
 int lsc_fork_count(void);
 
+/*
+** The key of a database, before its first page is read; and another key for the database as it is. zCipher NULL: the
+** file's own, for a new file or a plain one aes256cbc. No key: none, or from now on none. bRaw: the bytes are the key
+** itself, where the cipher has such keys; else they are a passphrase. lsc_codec_missing(): libcrypto was needed and not
+** found.
+*/
+int lsc_codec_open(sqlite3 *db, const char *zDb, const char *zCipher, const void *pKey, int nKey, int bRaw);
+int lsc_codec_rekey(sqlite3 *db, const char *zDb, const char *zCipher, const void *pKey, int nKey, int bRaw);
+int lsc_codec_missing(void);
+
 /* Whether any of the connection's databases is a file. */
 int lsc_has_file(sqlite3 *db);
 

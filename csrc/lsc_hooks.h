@@ -33,6 +33,12 @@ struct LscConn {
   struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
   u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
   u8 vecOrder;                              /* PRAGMA libsql_vector_order */
+  const struct LscCipher *pCipher;          /* PRAGMA cipher: the next key's; NULL for the file's own */
+  u8 nClear;                                /* PRAGMA cipher_plaintext_header_size */
+  u8 bKeyed;                                /* a database had a key: nothing temporary is stored in plain */
+  u8 iVacuum;                               /* 1 + the database that VACUUM attaches another for */
+  u8 bReserve, nReserve;                    /* while VACUUM changes the bytes reserved in pages: how many there will be */
+  char zError[120];                         /* text of an error of a codec */
 };
 
 /* Our state of one statement: Vdbe.lsc, all zero at first. See core/stmt.c. */
@@ -43,7 +49,10 @@ struct LscStmt {
   int inStep;                               /* sqlite3_step() is under way */
   u8 vecSchema;                             /* 1 + number of the database whose schema it changed beside its own work */
   u8 vecAdopt;                              /* CREATE INDEX found the rows of a vector index */
+  u8 bSecret;                               /* its text has a key in it: LSC_SECRET_... */
+  char *zWhole;                             /* owned: then the text that the statement can be compiled from */
 };
+enum { LSC_SECRET_PRAGMA = 1, LSC_SECRET_CLAUSE };
 
 /* Pager.lscAhead, all zero at first: core/read_ahead.c. */
 typedef struct LscReadAhead LscReadAhead;
@@ -140,6 +149,42 @@ static int lsc_vec_fill_end(Vdbe *p, struct VdbeCursor *pC);
 static void lsc_vec_close(struct VdbeCursor *pC);
 
 /* sql/alter_check.c. Whether the pragma is one of ours, and done. */
-static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue);
+static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zValue);
+
+/* codec/pages.c: what pages pass through; each is said there. The pointers are NULL, or the ints result codes. */
+typedef struct LscCodec LscCodec;
+struct BtShared;
+static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc);
+static int lsc_journal_page(Pager *pPager, Pgno pgno, char **ppData, u32 *pCksum);
+static char *lsc_statement_page(Pager *pPager, void *pData, int *pRc);
+static int lsc_record_read(Pager *pPager, sqlite3_file *pFile, int bMain, Pgno pgno, i64 iRecord, char *aData);
+static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum);
+static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, i64 iOffset);
+static int lsc_record_use(Pager *pPager, int bMain);
+static int lsc_page_read(PgHdr *pPg);
+static i64 lsc_mmap_limit(Pager *pPager);
+static const char *lsc_error_text(sqlite3 *db, int rc);
+
+/* codec/check.c: before a pager uses a hot journal, a log or its file. */
+static int lsc_shared_lock(Pager *pPager, int bHot);
+static int lsc_before_log(Pager *pPager);
+
+/* codec/key.c */
+static int lsc_attach_key(sqlite3 *db, sqlite3_value *pKey, char **pzErr);
+static void lsc_key_clause(Parse *pParse);
+static char *lsc_statement_text(Vdbe *p, const char *z, int n);
+static const char *lsc_whole_text(Vdbe *p);
+static void lsc_page_size(struct BtShared *pBt, int *pnPage, int *pnReserve);
+static void lsc_secure_delete(Btree *p);
+static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);
+
+/* codec/backup.c */
+static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest);
+static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
+static int lsc_backup_step(sqlite3_backup *p, int rc);
+static void lsc_backup_end(sqlite3 *db);
+
+#define lsc_keyed(db) ((db)->pLsc && (db)->pLsc->bKeyed)
+#define lsc_vacuum_attach(db, i) do{ if( (db)->pLsc ) (db)->pLsc->iVacuum = (u8)(i); }while( 0 )
 
 #endif

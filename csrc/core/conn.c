@@ -25,7 +25,8 @@ static void lsc_conn_free(sqlite3 *db){
 /* Called once SQL can run. */
 static int lsc_conn_start(sqlite3 *db){
   int rc = lscScanRegister(db);
-  return rc==SQLITE_OK ? lscIndexRegister(db) : rc;
+  if( rc==SQLITE_OK ) rc = lscIndexRegister(db);
+  return rc==SQLITE_OK ? lscKeyStart(db) : rc;
 }
 
 /* Called at the start of every close, also of one that will be refused as busy. */

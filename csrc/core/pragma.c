@@ -29,7 +29,7 @@ static void lscPragmaBytes(Parse *pParse, const char *zName, const char *zValue,
   lscPragmaResult(pParse, zName, (i64)*pn);
 }
 
-static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
+static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zValue){
   LscConn *p = pParse->db->pLsc;
   if( p==0 ) return 0;
   if( sqlite3StrICmp(zName, "libsql_alter_check")==0 ){
@@ -57,5 +57,5 @@ static int lsc_pragma(Parse *pParse, const char *zName, const char *zValue){
     }
     return 1;
   }
-  return 0;
+  return lscKeyPragma(pParse, iDb, zName, zValue);
 }

@@ -13,6 +13,12 @@
 #define AHEAD_BYTES 65536
 #define AHEAD_RUN 4                 /* pages in order before it begins */
 
+static int aheadNone(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){
+  int rc = sqlite3OsRead(pPager->fd, aPage, pPager->pageSize, iOffset);
+  if( rc==SQLITE_IOERR_SHORT_READ && pPager->pLscCodec ) lscPageBehindEnd(pPager, pgno, aPage);
+  return rc;
+}
+
 #if SQLITE_OS_UNIX
 static int aheadFits(const Pager *p){
   return p->eState==PAGER_READER && !p->exclusiveMode && !p->tempFile && p->fd->pMethods->xRead==unixRead
@@ -47,11 +53,10 @@ static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){
       return SQLITE_OK;
     }
   }
-  return sqlite3OsRead(pPager->fd, aPage, (int)nPage, iOffset);
+  return aheadNone(pPager, pgno, aPage, iOffset);
 }
 #else
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){
-  (void)pgno;
-  return sqlite3OsRead(pPager->fd, aPage, pPager->pageSize, iOffset);
+  return aheadNone(pPager, pgno, aPage, iOffset);
 }
 #endif

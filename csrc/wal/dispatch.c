@@ -190,11 +190,16 @@ static void lsc_wal_savepoint_forget(Wal *p, u32 *aData){
   }
   LSC_UNGUARD;
 }
-static int lscWalFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
+static int lscLogFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
   LSC_GUARD(p);
   int rc = LSC_CALL(p, xFrames)(LSC_IMPL(p), szPage, (libsql_pghdr*)pList, nTruncate, isCommit, syncFlags, 0);
   LSC_UNGUARD;
   return rc;
+}
+static int lscWalFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
+  LscCodec *pCodec = LSC_WAL(p)->pPager->pLscCodec;
+  if( pCodec ) return lscCodecFrames(pCodec, p, szPage, pList, nTruncate, isCommit, syncFlags);
+  return lscLogFrames(p, szPage, pList, nTruncate, isCommit, syncFlags);
 }
 static int lscWalCheckpoint(
   Wal *p, sqlite3 *db, int eMode, int (*xBusy)(void*), void *pBusyArg, int syncFlags, int nBuf, u8 *zBuf,

@@ -227,7 +227,7 @@ static int lscInsertFrame(
     *pzMsg = "the page number of the frame is not one of the database";
     return SQLITE_MISUSE_BKPT;
   }
-  rc = lscWalFrames((Wal*)pWal, szPage, &page, nAfter, nAfter!=0, syncFlags);
+  rc = lscLogFrames((Wal*)pWal, szPage, &page, nAfter, nAfter!=0, syncFlags);
   if( rc==SQLITE_OK && nAfter ) lscWalSavepoint((Wal*)pWal, pWal->aCommitted);
   return rc;
 }

@@ -248,7 +248,7 @@ static int lsc_pager_opened(sqlite3 *db, Pager *pPager){
   sqlite3_mutex_enter(lscManagerMutex());
   pPager->iLscPager = ++nPager;
   sqlite3_mutex_leave(lscManagerMutex());
-  if( pPager->tempFile || pPager->memDb ) return SQLITE_OK;
+  if( pPager->tempFile || pPager->memDb ) return lscCodecTemp(db, pPager);
   zWal = sqlite3_uri_parameter(pPager->zFilename, "wal");
   if( zWal && zWal[0] ){
     if( lscIsDefault(zWal) ) return SQLITE_OK;
@@ -263,5 +263,6 @@ static int lsc_pager_opened(sqlite3 *db, Pager *pPager){
 
 static void lsc_pager_closed(Pager *pPager){
   sqlite3_free(pPager->lscAhead.a);
+  lscCodecFree(pPager->pLscCodec);
   lscManagerUnref(pPager->pLscManager);
 }

@@ -1,0 +1,113 @@
+/*
+** codec.h: what the ciphers (cipher_*.c) and the code around the pager (pages.c, check.c, key.c, rekey.c) share.
+**
+** A codec belongs to one pager (Pager.pLscCodec) and is used under its locks. It holds the secret that it was given, the
+** keys made of it once the file's salt is known, the contexts of libcrypto, and buffers of encoded pages. All of it is
+** wiped when freed.
+*/
+#ifndef LSC_CODEC_H
+#define LSC_CODEC_H
+
+#define LSC_PAGE_MAX 65536
+#define LSC_SALT 16                       /* bytes in front of a file whose cipher has a salt */
+
+typedef struct LscCipher LscCipher;
+typedef struct LscKeys LscKeys;
+
+/* What is made of a secret and a salt. */
+struct LscKeys {
+  u8 aKey[32];
+  u8 aMac[32];
+  u8 aSalt[LSC_SALT];
+};
+
+struct LscCipher {
+  const char *zName;
+  u8 nReserve;                            /* bytes that it needs behind each page */
+  u8 bSalted;                             /* the file begins with a salt */
+  u8 bPlainSum;                           /* checksums of the journal are those of the plain page */
+  u8 bMac;                                /* a changed page is noticed */
+  int nRaw, nRawSalt;                     /* lengths of keys that are not passphrases, 0: there are none */
+  /* A salt for a new file, at p->keys.aSalt; NULL: random bytes. */
+  int (*xSalt)(LscCodec *p);
+  /* The page size of a file that may begin with these bytes, of which there are at least 512; when the size is not to
+  ** be seen, the iTry-th that it may have. 0: no more. */
+  int (*xBegins)(LscCodec *p, const u8 *a, int iTry);
+  /* Keys of p's secret and p->keys.aSalt. SQLITE_NOTADB: no key for that. */
+  int (*xDerive)(LscCodec *p);
+  /* Contexts for p->keys. */
+  int (*xInit)(LscCodec *p);
+  int (*xEncode)(LscCodec *p, Pgno pgno, const u8 *aPage, u8 *aOut, int n);
+  /* In place. SQLITE_NOTADB: not encoded by this key. */
+  int (*xDecode)(LscCodec *p, Pgno pgno, u8 *aPage, int n);
+};
+
+struct LscCodec {
+  const LscCipher *pCipher;               /* NULL: the file will tell */
+  u8 *aSecret;                            /* owned */
+  int nSecret;
+  u8 bRaw;                                /* the secret is a key, not a passphrase */
+  u8 bSalt;                               /* aSalt is the salt, not what the file begins with */
+  u8 nClear;                              /* bytes of page 1 that are not encrypted, where the cipher knows that */
+  u8 aSalt[LSC_SALT];
+  u8 bKeys;                               /* keys are there */
+  u8 bProven;                             /* they have opened page 1 */
+  LscKeys keys;
+  void *pEnc, *pDec, *pEcb, *pMd;         /* owned: contexts */
+  void *pInner, *pOuter;                  /* owned: an HMAC after its key */
+  void *pTempEnc, *pTempDec;              /* owned: for what only this pager reads again */
+  u8 *aOut, *aRaw;                        /* owned: a page encoded, a page as a journal had it */
+  int nBuf;
+  u8 *aLog;                               /* owned: encoded pages for the log */
+  i64 nLog;
+  u8 aNonce[1024];                        /* random bytes not used yet: the last nNonce */
+  int nNonce, iFork;
+  int rcRecord;                           /* what the page in aRaw gave when it was decoded */
+  Pgno iHole;                             /* this page was behind the end of the file */
+  Pgno iBad;                              /* the last that could not be decoded */
+  const char *zWhy;                       /* more about the last error, or NULL */
+  /* While the key is changed: the codec before, and the pages that the file has under this one. */
+  LscCodec *pOld;
+  Bitvec *pDone;
+  LscCodec *pReal;                        /* owned: the codec that a backup's target will have */
+};
+
+static const LscCipher lscPlain, lscTemp, lscCbc, lscXaes;
+
+/* libcrypto.c */
+static const u8 lscMagic[16] = "SQLite format 3";
+
+static int lscCryptoLoad(char **pzErr);
+static void lscWipe(void *p, size_t n);
+
+/* pages.c */
+static int lscRandom(LscCodec *p, u8 *a, int n);
+static void lscCodecFree(LscCodec *p);
+static int lscCodecNew(
+  const LscCipher *pCipher, const void *pSecret, int nSecret, int bRaw, LscCodec **pp, char **pzErr
+);
+static int lscCodecDerive(LscCodec *p);
+static int lscCodecReady(LscCodec *p);
+static int lscCodecDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n);
+static int lscCodecTemp(sqlite3 *db, Pager *pPager);
+static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage);
+static int lscCodecFrames(
+  LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
+);
+
+/* check.c */
+static int lscClearPageSize(const u8 *aPage1);
+static int lscCheckKey(Pager *pPager, int bHot);
+
+/* key.c */
+static int lscKeyStart(sqlite3 *db);
+static int lscKeyPragma(Parse *pParse, int iDb, const char *zName, const char *zValue);
+static int lscKeySet(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr);
+
+/* ../wal/dispatch.c: the log's own method. */
+static int lscLogFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags);
+
+/* rekey.c */
+static const LscCipher *lscRekeyCipher(sqlite3 *db, int iDb);
+static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr);
+#endif
