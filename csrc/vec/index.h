@@ -36,6 +36,7 @@
 #define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
 #define LSC_WRITE_CACHE ((u64)64*1024*1024)       /* until the transaction ends, if it wrote to the index */
 #define LSC_WRITE_PAGES ((u64)16*1024*1024)       /* of changed pages that a transaction keeps in memory, at least */
+#define LSC_ROW_JOURNAL (512*1024)                /* of pages that a statement of a transaction keeps in memory */
 #define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
 #define LSC_SMALL 1000              /* nodes of an index that is loaded as a whole, and all are compared */
 #define LSC_FEW 50                  /* one row in so many is not many */

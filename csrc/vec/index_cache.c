@@ -62,6 +62,16 @@ static void lscIndexShrink(LscConn *pConn){
   }
 }
 
+/* A statement inside a transaction keeps old pages for its own rollback: those of one row, so many as an insert changes,
+** are to stay in memory. Not if the journal is open already and in a file. */
+static void ixStatementJournal(Pager *pPager){
+  if( pPager->nSavepoint>0 && !isOpen(pPager->sjfd) && openSubJournal(pPager)!=SQLITE_OK ) return;
+  if( isOpen(pPager->sjfd) && sqlite3JournalIsInMemory(pPager->sjfd) ){
+    MemJournal *pJournal = (MemJournal*)pPager->sjfd;
+    if( pJournal->nSpill>0 && pJournal->nSpill<LSC_ROW_JOURNAL ) pJournal->nSpill = LSC_ROW_JOURNAL;
+  }
+}
+
 /* What the transaction has written is in the graph. Meanwhile the pager may keep more changed pages than its cache has
 ** room for: an insert changes pages all over, which would be written again and again. */
 static void ixWrote(LscIndex *p, Btree *pBt){
@@ -73,6 +83,7 @@ static void ixWrote(LscIndex *p, Btree *pBt){
     p->nSpill = pPager->pPCache->szSpill;
     if( nPage>(u64)p->nSpill ) (void)sqlite3PcacheSetSpillsize(pPager->pPCache, (int)MIN(nPage, 0x7fffffff));
   }
+  ixStatementJournal(pPager);
 }
 
 static void ixWroteEnd(LscIndex *p, Pager *pPager){

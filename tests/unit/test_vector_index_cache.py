@@ -75,3 +75,36 @@ def test_nothing_kept_but_in_a_transaction(fill: Fill, end: str) -> None:
     con.execute(end)
     assert cached(con) == 0
     assert con.execute("select * from vector_index_check('i')").fetchall() == []
+
+
+def test_pages_of_an_insert(fill: Fill, tmp_path: Path) -> None:
+    """A row in a transaction of its own changes few pages."""
+    dice = np.random.default_rng(1)
+    con = fill(dice.standard_normal((3000, DIMS), dtype="f4"))
+    con.execute("pragma journal_mode = wal")
+    con.execute("pragma wal_autocheckpoint = 0")
+    for i in range(3000, 3100):
+        con.execute("insert into t values (?, ?)", (i, dice.standard_normal(DIMS, dtype="f4").tobytes()))
+    assert (tmp_path / "t.db-wal").stat().st_size / 4120 / 100 < 27
+
+
+def open_files() -> int:
+    """Temporary files of this process, where the system tells."""
+    names = [str(link.readlink()) for link in Path("/proc/self/fd").glob("*") if link.is_symlink()]
+    return sum(name.endswith("(deleted)") for name in names)
+
+
+def test_statements_need_no_file(fill: Fill) -> None:
+    """What a row changes is kept for the statement's rollback, in memory."""
+    dice = np.random.default_rng(1)
+    con = fill(dice.standard_normal((3000, DIMS), dtype="f4"))
+    before = open_files()
+    con.execute("begin")
+    for i in range(3000, 3020):
+        con.execute("insert into t values (?, ?)", (i, dice.standard_normal(DIMS, dtype="f4").tobytes()))
+    assert open_files() == before
+    with pytest.raises(libsql_core.OperationalError, match="dimensions are different"):
+        con.execute("insert into t select id + 5000, case id when 9 then '[1]' else v end from t where id < 10")
+    assert con.execute("select nodes from vector_index_info('i')").fetchall() == [(3020,)]
+    con.execute("commit")
+    assert con.execute("select * from vector_index_check('i')").fetchall() == []
