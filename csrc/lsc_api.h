@@ -147,7 +147,11 @@
   X(libsql_wal_methods_register) \
   X(libsql_wal_methods_unregister) \
   X(libsql_wal_methods_next) \
-  X(libsql_wal_methods_name)
+  X(libsql_wal_methods_name) \
+  X(sqlite3_key) \
+  X(sqlite3_key_v2) \
+  X(sqlite3_rekey) \
+  X(sqlite3_rekey_v2)
 
 /* Each member has the name and the type of its function. */
 #ifdef __cplusplus

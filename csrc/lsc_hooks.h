@@ -32,6 +32,7 @@ struct LscConn {
   u32 nCountPage;                           /* pages that COUNT(*) visited */
   struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
   u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
+  u8 vecOrder;                              /* PRAGMA libsql_vector_order */
   const struct LscCipher *pCipher;          /* PRAGMA cipher: the next key's; NULL for the file's own */
   u8 nClear;                                /* PRAGMA cipher_plaintext_header_size */
   u8 bKeyed;                                /* a database had a key: nothing temporary is stored in plain */
@@ -135,6 +136,9 @@ static void lsc_vec_drop_table(Parse *pParse, const Table *pTab, int iDb);
 static void lsc_vec_clear(Parse *pParse, const Index *pIdx, int iDb);
 static void lsc_vec_may_abort(Parse *pParse);
 static void lsc_vec_step_end(Vdbe *p);
+
+/* vec/order.c. */
+static void lsc_vec_order(Parse *pParse, Select *p);
 
 /* vec/index_rows.c. The ints are result codes; the error text is the statement's. */
 struct VdbeCursor;

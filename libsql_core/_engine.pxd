@@ -84,3 +84,12 @@ cdef class Blob:
     cdef bint closing           # closed as soon as no thread reads or writes
     cdef int running            # reads and writes under way
     cdef object __weakref__
+
+
+cdef class Key:
+    cdef object owner
+    cdef Py_buffer view         # of owner, unless that is a str
+    cdef const char *data
+    cdef int n
+    cdef bint is_raw            # the key itself, not a passphrase
+    cdef bytes cipher           # None: what the database has

@@ -20,6 +20,8 @@ _Parameters: TypeAlias = SupportsLenAndGetItem[Any] | Mapping[str, Any]
 _IsolationLevel: TypeAlias = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None
 _Autocommit: TypeAlias = bool | Literal[-1]
 _RowFactory: TypeAlias = Callable[[Cursor, tuple[Any, ...]], object] | None
+_Key: TypeAlias = str | ReadableBuffer | None
+_Cipher: TypeAlias = Literal["xaes256gcm", "aes256cbc", "sqlcipher", "chacha20"] | None
 _Column: TypeAlias = tuple[str, None, None, None, None, None, None]
 _Authorizer: TypeAlias = Callable[[int, str | None, str | None, str | None, str | None], int]
 
@@ -87,6 +89,8 @@ def connect(
     uri: bool = False,
     autocommit: _Autocommit = -1,
     wal: str | None = None,
+    encryption_key: _Key = None,
+    cipher: _Cipher = None,
 ) -> Connection: ...
 @overload
 def connect(
@@ -101,6 +105,8 @@ def connect(
     uri: bool = False,
     autocommit: _Autocommit = -1,
     wal: str | None = None,
+    encryption_key: _Key = None,
+    cipher: _Cipher = None,
 ) -> _T: ...
 @overload
 def connect(
@@ -115,6 +121,8 @@ def connect(
     *,
     autocommit: _Autocommit = -1,
     wal: str | None = None,
+    encryption_key: _Key = None,
+    cipher: _Cipher = None,
 ) -> _T: ...
 @overload
 def adapt(obj: object, proto: type[Any] = ..., /) -> Any: ...
@@ -123,6 +131,7 @@ def adapt(obj: object, proto: type[Any], alt: _T, /) -> Any | _T: ...
 def complete_statement(statement: str) -> bool: ...
 def enable_callback_tracebacks(enable: bool, /) -> None: ...
 def enable_shared_cache(do_enable: int, /) -> None: ...
+def file_head(path: StrOrBytesPath, n: int, /) -> tuple[bytes, int]: ...
 def handle(connection: Connection, /) -> int: ...
 def register_wal(
     name: str, methods: object, defaults: dict[str, Callable[..., Any]], uses_shm: bool
@@ -185,6 +194,8 @@ class Connection:
         *,
         autocommit: _Autocommit = -1,
         wal: str | None = None,
+        encryption_key: _Key = None,
+        cipher: _Cipher = None,
     ) -> None: ...
     def __del__(self) -> None: ...
     def __call__(self, sql: str, /) -> Statement: ...
@@ -223,6 +234,7 @@ class Connection:
         name: str = "main",
         sleep: float = 0.25,
     ) -> None: ...
+    def rekey(self, encryption_key: _Key, *, cipher: _Cipher = None, name: str = "main") -> None: ...
     def iterdump(self, *, filter: str | None = None) -> Generator[str]: ...
     def serialize(self, *, name: str = "main") -> bytes: ...
     def deserialize(self, data: ReadableBuffer | str, /, *, name: str = "main") -> None: ...

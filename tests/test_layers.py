@@ -24,6 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "dbapi2": {"_constants", "_engine", "_legacy"},
     "wal": {"_constants", "_engine"},
     "vector": {"_engine"},
+    "encryption": {"_engine"},
     "api": {"_version", "_include", "_install", "_legacy", "dump", "dbapi2"},
     "__main__": {"api"},
 }

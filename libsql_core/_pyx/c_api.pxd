@@ -30,11 +30,11 @@ cdef extern from "sqlite3.h" nogil:
         const sqlite3_io_methods *pMethods
     ctypedef void (*sqlite3_destructor_type)(void *) noexcept nogil
 
-    int SQLITE_OK, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
+    int SQLITE_OK, SQLITE_ERROR, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
     int SQLITE_TOOBIG, SQLITE_DENY, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_MISUSE, SQLITE_LOCK_SHARED
-    int SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE
+    int SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE, SQLITE_FCNTL_FILE_POINTER
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
-    int SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
+    int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
     int SQLITE_UTF8, SQLITE_DETERMINISTIC
     int SQLITE_LIMIT_FUNCTION_ARG
     int SQLITE_TRACE_STMT
@@ -133,6 +133,7 @@ cdef extern from "sqlite3.h" nogil:
     int sqlite3_backup_pagecount(sqlite3_backup *backup)
     int sqlite3_sleep(int ms)
 
+    int sqlite3_file_control(sqlite3 *db, const char *schema, int op, void *arg)
     unsigned char *sqlite3_serialize(sqlite3 *db, const char *schema, sqlite3_int64 *n, unsigned flags)
     int sqlite3_deserialize(
         sqlite3 *db, const char *schema, unsigned char *data, sqlite3_int64 n, sqlite3_int64 room, unsigned flags)
@@ -200,6 +201,11 @@ cdef extern from "lsc.h" nogil:
     void lsc_take_rows(lsc_stmt *s, sqlite3_int64 *n_read, sqlite3_int64 *n_written)
     int lsc_fork_count()
     int lsc_has_file(sqlite3 *db)
+    int lsc_codec_open(
+        sqlite3 *db, const char *schema, const char *cipher, const void *key, int n, int is_raw)
+    int lsc_codec_rekey(
+        sqlite3 *db, const char *schema, const char *cipher, const void *key, int n, int is_raw)
+    int lsc_codec_missing()
 
 
 ctypedef int (*libsql_page_call)(void *ctx, unsigned pgno) noexcept nogil

@@ -14,11 +14,12 @@ cdef class Connection:
     ProgrammingError = ProgrammingError
     NotSupportedError = NotSupportedError
 
-    def __init__(self, *args, autocommit=-1, wal=None, **kwargs):
+    def __init__(self, *args, autocommit=-1, wal=None, encryption_key=None, cipher=None, **kwargs):
         cdef list given
         cdef double seconds
         cdef int detect, cached, control
         cdef str begin_sql
+        cdef Key key
         cdef bint same_thread, as_uri
         warn_positional("_sqlite3.Connection", args)
         given = take_args("Connection", connect_names, 1, args, kwargs)
@@ -33,13 +34,14 @@ cdef class Connection:
         PySys_Audit("sqlite3.connect", "O", <PyObject *>database)
         path = file_name(database)
         wal_name = None if wal is None else c_text(wal, "connect() argument 'wal'")
+        key = make_key(encryption_key, cipher, "connect()")
         if self.running:
             raise ProgrammingError("Cannot initialise a connection anew while one of its statements runs.")
         if self.initialized:
             self.initialized = False
             retire_connection(self)
         open_connection(self, path, seconds, detect, begin_sql, same_thread, cached, as_uri, control,
-                        wal_name)
+                        wal_name, key)
         PySys_Audit("sqlite3.connect/handle", "O", <PyObject *>self)
 
     def __dealloc__(self):
@@ -327,6 +329,19 @@ Call trace_callback(sql) for each statement that starts; None removes it.
         if n == 0:
             n = -1
         run_backup(self, <Connection>target, n, progress, z, milliseconds(seconds))
+
+    def rekey(self, encryption_key, *, cipher=None, name="main"):
+        """Encrypt a database under another key, in place; None for the key decrypts it.
+
+        cipher: the one to change to; None for the one that the database has, "aes256cbc" if it has none.
+
+        A str is a passphrase, bytes are the key itself. Raises OperationalError in a transaction, or while another
+        connection uses the database.
+        """
+        cdef Key key = make_key(encryption_key, cipher, "rekey()")
+        z = c_text(name, "rekey() argument 'name'")
+        check_connection(self)
+        change_key(self, key, z)
 
     def iterdump(self, *, filter=None):
         """The SQL statements that make the database anew, one by one; `filter` is a LIKE pattern for names."""

@@ -12,7 +12,7 @@ libsql_source_id = libsql_sourceid().decode()
 @cython.embedsignature(False)
 def connect(*args, **kwargs):
     """connect(database, timeout=5.0, detect_types=0, isolation_level='', check_same_thread=True, factory=Connection, \
-cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=None)
+cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=None, encryption_key=None, cipher=None)
 --
 
     Open a database and return a connection to it.
@@ -27,6 +27,8 @@ cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=
     uri: read database as a file: URI.
     autocommit: True, False or LEGACY_TRANSACTION_CONTROL.
     wal: name of registered WAL methods, see libsql_core.wal; None for the default log.
+    encryption_key: passphrase (str) or key (bytes) of an encrypted database; None for a plain one.
+    cipher: "xaes256gcm", "aes256cbc", "sqlcipher" or "chacha20"; None for what the file has, "aes256cbc" for a new one.
 
     Raises OperationalError if the file cannot be opened.
     """

@@ -202,7 +202,7 @@ cdef bytes file_name(object database):
 
 cdef int open_connection(Connection con, bytes path, double timeout, int detect_types, str begin_sql,
                          bint check_same_thread, int cached_statements, bint uri, int autocommit,
-                         bytes wal) except -1:
+                         bytes wal, Key key) except -1:
     cdef const char *z = path
     cdef const char *z_wal = NULL if wal is None else <const char *>wal
     cdef sqlite3 *db = NULL
@@ -224,6 +224,14 @@ cdef int open_connection(Connection con, bytes path, double timeout, int detect_
         finally:
             with nogil:
                 sqlite3_close_v2(db)
+    if key is not None:
+        rc = set_key(db, key)
+        if rc != SQLITE_OK:
+            try:
+                raise_key(db, rc)
+            finally:
+                with nogil:
+                    sqlite3_close_v2(db)
     con.db = db
     con.stmts = NULL
     con.fork_id = lsc_fork_count()
