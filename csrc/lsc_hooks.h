@@ -32,6 +32,7 @@ struct LscConn {
   u32 nCountPage;                           /* pages that COUNT(*) visited */
   struct LscIndex *pVecIndexes;             /* vector indexes that are open or kept, vec/index.h */
   u64 nVecBuild;                            /* bytes for building one, PRAGMA libsql_vector_build_memory */
+  u8 vecOrder;                              /* PRAGMA libsql_vector_order */
   const struct LscCipher *pCipher;          /* PRAGMA cipher: the next key's; NULL for the file's own */
   u8 nClear;                                /* PRAGMA cipher_plaintext_header_size */
   u8 bKeyed;                                /* a database had a key: nothing temporary is stored in plain */
@@ -64,6 +65,7 @@ struct LscReadAhead {
   u32 nRun;                                 /* pages in order until then */
 };
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset);
+static void lsc_ahead_end(Pager *pPager);
 
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
 static int lsc_conn_new(sqlite3 *db);
@@ -135,6 +137,9 @@ static void lsc_vec_clear(Parse *pParse, const Index *pIdx, int iDb);
 static void lsc_vec_may_abort(Parse *pParse);
 static void lsc_vec_step_end(Vdbe *p);
 
+/* vec/order.c. */
+static void lsc_vec_order(Parse *pParse, Select *p);
+
 /* vec/index_rows.c. The ints are result codes; the error text is the statement's. */
 struct VdbeCursor;
 static int lsc_vec_insert(Vdbe *p, struct VdbeCursor *pC, const Mem *pRec);
@@ -159,6 +164,7 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
 static int lsc_page_kept(PgHdr *pPg);
+static void lsc_shrink(Pager *pPager);
 static i64 lsc_mmap_limit(Pager *pPager);
 static const char *lsc_error_text(sqlite3 *db, int rc);
 

@@ -13,6 +13,7 @@
 
 typedef struct LscCipher LscCipher;
 typedef struct LscKeys LscKeys;
+typedef struct LscAhead LscAhead;
 
 /* What is made of a secret and a salt. */
 struct LscKeys {
@@ -74,6 +75,8 @@ struct LscCodec {
   u8 aNonce[1024];                        /* random bytes not used yet: the last nNonce */
   int nNonce, iFork;
   int rcRecord;                           /* what the page in aRaw gave when it was decoded */
+  LscAhead *pAhead;                       /* owned; ahead.c */
+  Pgno iDone;                             /* this page came decoded */
   Pgno iHole;                             /* this page was behind the end of the file */
   Pgno iBad;                              /* the last that could not be decoded */
   LscKept kept;
@@ -109,6 +112,13 @@ static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage);
 static int lscCodecFrames(
   LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
 );
+
+/* ahead.c */
+#if SQLITE_OS_UNIX
+static int lscCodedRead(Pager *pPager, Pgno pgno, u8 *aPage);
+#endif
+static void lscAheadStop(LscCodec *p);
+static void lscAheadFree(LscCodec *p);
 
 /* kept.c */
 static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage);

@@ -89,6 +89,11 @@ out:
   sqlite3EndBenignMalloc();
 }
 
+/* As much memory as can be is to be freed. */
+static void lsc_shrink(Pager *pPager){
+  if( pPager->pLscCodec ) keptFree(pPager->pLscCodec);
+}
+
 /* The pager writes a page. */
 static void keptDrop(LscCodec *p, Pgno pgno){
   LscKept *k = &p->kept;

@@ -40,6 +40,7 @@ static void lscCodecFree(LscCodec *p){
   lscCodecFree(p->pOld);
   lscCodecFree(p->pReal);
   sqlite3BitvecDestroy(p->pDone);
+  lscAheadFree(p);
   codecFreeBuffers(p);
   keptFree(p);
   sqlite3_free(p->aLog);
@@ -117,6 +118,7 @@ static int lscCodecDerive(LscCodec *p){
   sqlite3_mutex *mutex = sqlite3MutexAlloc(SQLITE_MUTEX_STATIC_MAIN);
   int bKeep = p->pCipher->bSalted && !p->bRaw, bKnown = 0, i, rc = SQLITE_OK;
   u8 aId[32];
+  lscAheadFree(p);
   if( bKeep && !codecId(p, aId) ) bKeep = 0;
   if( bKeep ){
     sqlite3_mutex_enter(mutex);
@@ -254,6 +256,7 @@ static int lscCodecTemp(sqlite3 *db, Pager *pPager){
 static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc){
   LscCodec *p = pPager->pLscCodec;
   if( p==0 ) return pData;
+  lscAheadStop(p);
   keptDrop(p, pgno);
   *pRc = codecBuffers(p, pPager->pageSize);
   if( *pRc==SQLITE_OK ) *pRc = codecEncode(p, pgno, pData, p->aOut, pPager->pageSize);
@@ -323,7 +326,10 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
   LscCodec *p = pPager->pLscCodec;
   const void *pOut = aData;
   int rc = SQLITE_OK;
-  if( p ) keptDrop(p, pgno);
+  if( p ){
+    lscAheadStop(p);
+    keptDrop(p, pgno);
+  }
   if( p && bMain ) pOut = p->aRaw;
   else if( p ) pOut = lsc_file_page(pPager, pgno, aData, &rc);
   if( rc==SQLITE_OK ) rc = sqlite3OsWrite(pPager->fd, pOut, pPager->pageSize, iOffset);
@@ -341,6 +347,10 @@ static int lsc_page_read(PgHdr *pPg){
   Pager *pPager = pPg->pPager;
   LscCodec *p = pPager->pLscCodec;
   int rc;
+  if( p->iDone==pPg->pgno ){
+    p->iDone = 0;
+    return SQLITE_OK;
+  }
   if( p->iHole==pPg->pgno ){
     p->iHole = 0;
     if( !p->pCipher || !p->pCipher->bMac || pPager->eState>=PAGER_WRITER_LOCKED ) return SQLITE_OK;

@@ -4,6 +4,7 @@
 **   PRAGMA libsql_alter_check [= on|off]     ALTER COLUMN checks the rows; sql/alter_check.c
 **   PRAGMA libsql_vector_cache [= bytes]     memory for searched columns, and for vector indexes; vec/scan.c
 **   PRAGMA libsql_vector_build_memory [= bytes]    memory for building a vector index; vec/index_fill.c
+**   PRAGMA libsql_vector_order [= on|off]    ORDER BY a distance LIMIT k may use a vector index; vec/order.c
 **
 ** They set the connection when they are compiled, as those of SQLite that set flags do.
 */
@@ -44,6 +45,16 @@ static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zVa
   }
   if( sqlite3StrICmp(zName, "libsql_vector_build_memory")==0 ){
     lscPragmaBytes(pParse, "libsql_vector_build_memory", zValue, &p->nVecBuild);
+    return 1;
+  }
+  if( sqlite3StrICmp(zName, "libsql_vector_order")==0 ){
+    Vdbe *v = sqlite3GetVdbe(pParse);
+    if( zValue==0 ){
+      lscPragmaResult(pParse, "libsql_vector_order", p->vecOrder);
+    }else if( v ){
+      p->vecOrder = sqlite3GetBoolean(zValue, 0);
+      sqlite3VdbeAddOp2(v, OP_Expire, 0, 1);    /* statements are planned anew, not those that run */
+    }
     return 1;
   }
   return lscKeyPragma(pParse, iDb, zName, zValue);

@@ -146,6 +146,7 @@ static void graphScratchFree(GraphScratch *s){
   LSC_GRAPH_FREE(s->aBeam);
   LSC_GRAPH_FREE(s->aFar);
   LSC_GRAPH_FREE(s->aBytes);
+  LSC_GRAPH_FREE(s->aAlike);
 }
 
 static int lscGraphNew(const LscGraphConfig *pConfig, LscGraph **pp){
@@ -215,6 +216,7 @@ static uint32_t lscGraphCount(const LscGraph *g){ return g->nNode; }
 static uint32_t lscGraphLive(const LscGraph *g){ return g->nNode - g->nDead; }
 static int lscGraphIsLive(const LscGraph *g, uint32_t node){ return (g->aState[node] & GRAPH_DEAD)==0; }
 static int lscGraphIsLoaded(const LscGraph *g, uint32_t node){ return (g->aState[node] & GRAPH_LOADED)!=0; }
+static int lscGraphIsUnknown(const LscGraph *g, uint32_t node){ return g->aState[node]==0; }
 static int lscGraphIsWhole(const LscGraph *g){ return g->nUnloaded==0 && g->nDeadEdge==0; }
 static const void *lscGraphVector(const LscGraph *g, uint32_t node){ return graphVector(g, node); }
 
@@ -244,6 +246,21 @@ static void lscGraphSetVector(LscGraph *g, uint32_t node, const void *pVector, i
     g->aInverse[node] = length>0 && length<1e19 ? (float)(1/length) : NAN;
   }
   if( exact ) graphEncodeNode(g, node);
+}
+
+/* Of the bytes of a vector; those without direction are equal. */
+static uint64_t graphHashVector(const LscGraph *g, uint32_t node){
+  const unsigned char *p = graphVector(g, node);
+  uint64_t h = 0, x;
+  size_t i;
+  if( g->aInverse && !(g->aInverse[node]==g->aInverse[node]) ) return 0;
+  for(i=0; i<g->nByte; i+=8){
+    x = 0;
+    memcpy(&x, p + i, g->nByte-i<8 ? g->nByte-i : 8);
+    h = (h ^ x)*0x9e3779b97f4a7c15u;
+    h ^= h>>29;
+  }
+  return h;
 }
 
 static int lscGraphSetEdges(LscGraph *g, uint32_t node, const uint32_t *aTo, uint32_t nTo){

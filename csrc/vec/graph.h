@@ -59,6 +59,7 @@ static uint32_t lscGraphCount(const LscGraph *g);          /* nodes; they are 0 
 static uint32_t lscGraphLive(const LscGraph *g);           /* of these, the ones that may be found */
 static int lscGraphIsLive(const LscGraph *g, uint32_t node);
 static int lscGraphIsLoaded(const LscGraph *g, uint32_t node);
+static int lscGraphIsUnknown(const LscGraph *g, uint32_t node);          /* no vector yet, nor found gone */
 static int lscGraphIsWhole(const LscGraph *g);             /* every node that an edge leads to is loaded */
 
 /* Copies n floats, or bits. exact=0: from an edge, ignored if the node has a vector, or was found gone. */

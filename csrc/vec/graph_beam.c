@@ -5,11 +5,14 @@
 ** 2000. So a graph that is whole is tried out: some of its nodes are looked for as if they were not there, and what
 ** walks find is compared with the nearest ones of all. One walk tells this for all beams up to its own: when the first
 ** ef entries of its beam are followed for the first time, these are what a walk with beam ef ends with. Done again when
-** the graph has grown or shrunk much. A graph that is not whole takes libSQL's beam.
+** the graph has grown or shrunk much.
+**
+** A graph that is not whole cannot be tried out. There a walk goes on until the k nearest have stayed the same while it
+** went on to nearly three times as many nodes.
 */
 #include "graph_int.h"
 
-enum { GRAPH_SAMPLE=64, GRAPH_NEAREST=10, GRAPH_STEPS=17, GRAPH_UNKNOWN_BEAM=200 };
+enum { GRAPH_SAMPLE=64, GRAPH_NEAREST=10, GRAPH_STEPS=17, GRAPH_PATIENCE=3 };
 #define GRAPH_WANTED 0.985
 
 static const uint32_t aGraphStep[GRAPH_STEPS] = {
@@ -20,13 +23,22 @@ struct GraphProbe {
   float bound;                        /* the distance of the last of the nearest ones */
   uint32_t iStep, nStep;              /* the beam that is reached next, and how many of them */
   uint32_t aFound[GRAPH_STEPS];       /* for each beam: how many of the nearest ones were found */
+  uint32_t k, nSame;                  /* a patient walk: bound is that of the k-th, for so many steps */
 };
 
-/* The first aGraphStep[iStep] of the beam are followed. */
-static void graphProbe(const GraphScratch *s, GraphProbe *p){
+/* The first aGraphStep[iStep] of the beam are followed. Not 0: that will do. */
+static int graphProbe(const GraphScratch *s, GraphProbe *p){
   uint32_t i, n = 0;
+  if( p->k ){
+    float bound = s->nBeam>=p->k ? s->aBeam[p->k-1].distance : INFINITY;
+    p->nSame = bound<p->bound ? 0 : p->nSame + 1;
+    p->bound = bound;
+    p->iStep++;
+    return p->nSame>=GRAPH_PATIENCE;
+  }
   for(i=0; i<s->nBeam && i<GRAPH_NEAREST; i++) n += s->aBeam[i].distance<=p->bound;
   p->aFound[p->iStep++] += n;
+  return 0;
 }
 
 static uint32_t graphProbeNext(const GraphProbe *p){
@@ -94,7 +106,7 @@ static int graphTryOut(LscGraph *g){
       rc = graphSearchBeam(g, &q, ef, 0, 0);
       g->s.pProbe = 0;
       graphForget(g, &g->s);
-      while( probe.iStep<probe.nStep ) graphProbe(&g->s, &probe);
+      while( probe.iStep<probe.nStep ) (void)graphProbe(&g->s, &probe);
     }
     if( rc ) return rc;
     for(j=0; j<probe.nStep && aGraphStep[j]<g->beam; j++){
@@ -130,5 +142,30 @@ static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam){
     if( rc ) g->beam = 0;
   }
   *pBeam = lscGraphBeam(g, k);
+  return rc;
+}
+
+/* A patient walk for the k nearest; *pBeam: what a walk needs to find the same. */
+static int graphPatientWalk(LscGraph *g, const GraphQuery *q, uint32_t k, const uint32_t *aStart, uint32_t nStart,
+                            uint32_t *pBeam){
+  GraphScratch *s = &g->s;
+  uint32_t least = graphBeamFor(64, k), most = aGraphStep[GRAPH_STEPS-1];
+  GraphProbe probe;
+  int rc;
+  if( s->aAlike==0 && graphGrowArray(&s->aAlike, GRAPH_ALIKE, sizeof(*s->aAlike)) ) return LSC_GRAPH_NOMEM;
+  memset(s->aAlike, 0, GRAPH_ALIKE*sizeof(*s->aAlike));
+  memset(&probe, 0, sizeof(probe));
+  probe.k = k;
+  probe.bound = INFINITY;
+  probe.nStep = GRAPH_STEPS;
+  while( aGraphStep[probe.iStep]<least ) probe.iStep++;
+  s->nAlike = 0;
+  s->nAlikeMost = k<8 ? 8 : k;
+  s->pProbe = &probe;
+  rc = graphSearchBeam(g, q, most, aStart, nStart);
+  s->pProbe = 0;
+  s->nAlikeMost = 0;
+  graphForget(g, s);
+  *pBeam = probe.iStep<GRAPH_STEPS ? aGraphStep[probe.iStep] : most;
   return rc;
 }

@@ -325,20 +325,6 @@ static int graphLinkAll(GraphBuild *b){
   return rc ? rc : graphRound(b->pTeam, graphLinkFinal, b->nOrder);
 }
 
-static uint64_t graphHashVector(const LscGraph *g, uint32_t node){
-  const unsigned char *p = graphVector(g, node);
-  uint64_t h = 0, x;
-  size_t i;
-  if( g->aInverse && !(g->aInverse[node]==g->aInverse[node]) ) return 0;
-  for(i=0; i<g->nByte; i+=8){
-    x = 0;
-    memcpy(&x, p + i, g->nByte-i<8 ? g->nByte-i : 8);
-    h = (h ^ x)*0x9e3779b97f4a7c15u;
-    h ^= h>>29;
-  }
-  return h;
-}
-
 static int graphEqual(const LscGraph *g, uint32_t a, uint32_t b){
   if( g->aInverse ){
     int bA = g->aInverse[a]==g->aInverse[a], bB = g->aInverse[b]==g->aInverse[b];

@@ -12,7 +12,7 @@
 */
 #include "graph_int.h"
 
-enum { GRAPH_POOL=512, GRAPH_TWINS=3 };
+enum { GRAPH_POOL=512, GRAPH_TWINS=3, GRAPH_FEW_ROWS=20000 };
 
 /* The edges to copies that a node has at most. */
 static uint32_t graphTwins(const LscGraph *g){
@@ -129,6 +129,12 @@ static uint32_t graphFirstEdges(const LscGraph *g){
   return graphCap(g) - graphCap(g)/4;
 }
 
+/* How many nodes, of the nearest, get an edge to a new one. Each is a block to be written. */
+static uint32_t graphBackEdges(const LscGraph *g){
+  uint32_t n = graphCap(g)*3/8;
+  return n<4 ? 4 : n;
+}
+
 /* The edges of a node, other than to `but`, with their distances, nearest first. */
 static uint32_t graphNeighbours(const LscGraph *g, uint32_t node, uint32_t but, LscGraphHit *a){
   const uint32_t *aRow = graphRow(g, node);
@@ -143,25 +149,33 @@ static uint32_t graphNeighbours(const LscGraph *g, uint32_t node, uint32_t but, 
   return n;
 }
 
-/* An edge of a full node to one more, if it is among the best ones then; some are taken away to make room. */
+/*
+** An edge of a full node to one more, in place of one, so that a block changes in one place; unless a nearer one covers
+** the new one. What goes is the farthest that the new one covers, else the farthest.
+*/
 static int graphSqueeze(LscGraph *g, uint32_t node, const LscGraphHit *pTo, const LscGraphChanges *pChanges){
-  LscGraphHit a[GRAPH_POOL];
-  uint32_t n = graphNeighbours(g, node, GRAPH_DONE, a), nMax = graphCap(g), nTaken, i, slot = GRAPH_DONE;
-  int bTake = 0, rc = 0;
-  if( nMax>=GRAPH_POOL ) return 0;
-  for(i=n++; i>0 && a[i-1].distance>pTo->distance; i--) a[i] = a[i-1];
-  a[i] = *pTo;
-  nMax -= nMax/10;
-  nTaken = graphPrune(g, a, n, nMax);
-  for(i=0; i<nTaken; i++) bTake |= a[i].node==pTo->node;
-  if( !bTake ) return 0;
-  /* The new one takes the slot of the first that goes; the others are taken away. */
-  for(i=nTaken; i<n && rc==0; i++){
-    if( g->aIn[a[i].node]<2 ) continue;
-    if( slot==GRAPH_DONE ) rc = graphSetSlot(g, node, slot = graphFindSlot(g, node, a[i].node), pTo->node, pChanges);
-    else rc = graphDropSlot(g, node, graphFindSlot(g, node, a[i].node), pChanges);
+  const uint32_t *aRow = graphRow(g, node);
+  GraphQuery q = graphQueryOf(g, node), qTo = graphQueryOf(g, pTo->node);
+  uint32_t nRow = aRow[0], i, iFar = nRow, iCovered = nRow;
+  float far = pTo->distance, covered = pTo->distance;
+  for(i=0; i<nRow; i++) GRAPH_PREFETCH(graphVector(g, aRow[1+i]));
+  for(i=0; i<nRow; i++){
+    float d = graphNear(g, &q, aRow[1+i]), between;
+    if( d>covered || d<pTo->distance ){
+      between = graphNear(g, &qTo, aRow[1+i]);
+      if( d<pTo->distance && between*g->alpha<pTo->distance*0.9999f ) return 0;
+      if( d>covered && between*g->alpha<d*0.9999f && g->aIn[aRow[1+i]]>1 ){
+        covered = d;
+        iCovered = i;
+      }
+    }
+    if( d>far && g->aIn[aRow[1+i]]>1 ){
+      far = d;
+      iFar = i;
+    }
   }
-  return rc;
+  if( iCovered<nRow ) iFar = iCovered;
+  return iFar<nRow ? graphSetSlot(g, node, iFar, pTo->node, pChanges) : 0;
 }
 
 /* An edge between copies. When there are enough already, the new node goes between two of them. */
@@ -236,11 +250,16 @@ static int graphGather(LscGraph *g, uint32_t node, uint32_t ef, const uint32_t *
   GraphQuery q = graphQueryOf(g, node);
   GraphScratch *s = &g->s;
   void *pCopy = LSC_GRAPH_MALLOC(g->nByte);   /* loading nodes moves the vectors */
+  GraphCoded coded;
   uint32_t i, n;
   int rc;
   if( pCopy==0 ) return LSC_GRAPH_NOMEM;
   memcpy(pCopy, q.p, g->nByte);
   q.p = pCopy;
+  if( g->nCode && lscGraphIsWhole(g) && (g->aState[node] & GRAPH_EXACT) ){
+    graphCodedNode(g, node, &coded);
+    q.pCoded = &coded;
+  }
   s->bFar = 1;
   graphSee(s, node);
   rc = graphSearchBeam(g, &q, ef, aStart, nStart);
@@ -254,6 +273,11 @@ static int graphGather(LscGraph *g, uint32_t node, uint32_t ef, const uint32_t *
     a[n] = s->aFar[i];
     a[n++].node &= ~GRAPH_DONE;
   }
+  for(i=0; i<n && q.pCoded; i++){
+    if( i+4<n ) GRAPH_PREFETCH(graphVector(g, a[i+4].node));
+    a[i].distance = graphNear(g, &q, a[i].node);
+  }
+  if( q.pCoded ) graphSort(g, a, n);
   /* A copy's edges out of the group: the beam may be full of copies. */
   if( n>0 && a[0].distance<=g->twin ){
     const uint32_t *aRow = graphRow(g, a[0].node);
@@ -281,7 +305,7 @@ static uint32_t graphInsertBeam(const LscGraph *g){
 static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart,
                           const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
-  uint32_t n, nTaken, i;
+  uint32_t n, nTaken, i, nIn;
   int rc;
   if( (g->aState[node] & GRAPH_EXACT)==0 || graphRow(g, node)[0] ) return LSC_GRAPH_CORRUPT;
   if( g->c.nCap>g->nSlot && graphWiden(g, g->c.nCap<GRAPH_POOL-1 ? g->c.nCap : GRAPH_POOL-1) ) return LSC_GRAPH_NOMEM;
@@ -290,8 +314,9 @@ static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, ui
   if( rc ) return rc;
   nTaken = graphPrune(g, a, n, graphFirstEdges(g));
   graphSort(g, a, nTaken);
+  nIn = g->aIn[node];
   for(i=0; i<nTaken && rc==0; i++) rc = graphSetSlot(g, node, i, a[i].node, pChanges);
-  for(i=0; i<nTaken && rc==0; i++){
+  for(i=0; i<nTaken && rc==0 && g->aIn[node]<nIn+graphBackEdges(g); i++){
     LscGraphHit to = a[i];
     to.node = node;
     rc = graphAddEdge(g, a[i].node, &to, pChanges);
@@ -333,6 +358,17 @@ static int graphReplace(LscGraph *g, uint32_t p, uint32_t gone, const uint32_t *
   return graphDropSlot(g, p, slot, pChanges);
 }
 
+/* Until an edge to the node is known: most of those that it has edges to have one back. */
+static int graphLoadBack(LscGraph *g, uint32_t node){
+  uint32_t i;
+  int rc = 0;
+  for(i=1; rc==0 && g->aIn[node]==0 && g->nUnloaded && i<=graphRow(g, node)[0]; i++){
+    rc = graphLoad(g, graphRow(g, node)[i]);
+    if( rc==LSC_GRAPH_GONE ) rc = 0;
+  }
+  return rc;
+}
+
 static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
   uint32_t *aTo = 0, nTo, i, n = 0;
@@ -356,14 +392,19 @@ static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pCh
       if( rc==0 ) rc = graphReplace(g, a[i].node, node, aTo, nTo, pChanges);
     }
   }
+  if( rc==0 && g->aIn[node]>0 && lscGraphIsWhole(g) && g->nNode>GRAPH_FEW_ROWS ){
+    rc = graphGather(g, node, GRAPH_POOL/2, aTo, nTo, a, &n);
+    for(i=0; i<n && rc==0 && g->aIn[node]>0; i++) rc = graphReplace(g, a[i].node, node, aTo, nTo, pChanges);
+  }
   for(i=0; i<g->nNode && rc==0 && g->aIn[node]>0 && lscGraphIsWhole(g); i++){
     if( graphFindSlot(g, i, node)<graphRow(g, i)[0] ) rc = graphReplace(g, i, node, aTo, nTo, pChanges);
   }
   graphSetDead(g, node);
   for(i=0; i<nTo && rc==0; i++){
-    if( g->aIn[aTo[i]]>0 || (g->aState[aTo[i]] & GRAPH_LOADED)==0 ) continue;
+    rc = graphLoadBack(g, aTo[i]);
+    if( rc || g->aIn[aTo[i]]>0 || (g->aState[aTo[i]] & GRAPH_LOADED)==0 ) continue;
     rc = graphGather(g, aTo[i], graphInsertBeam(g), 0, 0, a, &n);
-    if( rc==0 ) rc = graphForceEdge(g, a, n, aTo[i], pChanges);
+    if( rc==0 && g->aIn[aTo[i]]==0 ) rc = graphForceEdge(g, a, n, aTo[i], pChanges);
   }
   LSC_GRAPH_FREE(aTo);
   return rc;

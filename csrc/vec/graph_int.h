@@ -30,6 +30,8 @@ enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, 
 #define GRAPH_DONE 0x80000000u        /* in an entry of a beam: its edges were followed */
 
 typedef struct GraphProbe GraphProbe;
+typedef struct GraphAlike { uint32_t hash, n; } GraphAlike;
+enum { GRAPH_ALIKE=8192 };            /* of these there is room for */
 
 /* What a walk works with; one for each thread. */
 typedef struct GraphScratch {
@@ -40,7 +42,9 @@ typedef struct GraphScratch {
   uint32_t nFar, nFarAlloc;
   int bFar;
   unsigned char *aBytes;              /* a query's, see graph_codes.c */
-  GraphProbe *pProbe;          /* what is asked of a walk, or NULL */
+  GraphProbe *pProbe;                 /* what is asked of a walk, or NULL */
+  GraphAlike *aAlike;                 /* equal vectors in the beam of a walk that counts them, or NULL */
+  uint32_t nAlike, nAlikeMost;        /* different ones; how many of each there may be, or 0 */
   uint32_t nFollowed;                 /* by the last walk */
 } GraphScratch;
 
@@ -158,12 +162,17 @@ static void graphForget(const LscGraph *g, GraphScratch *s);
 static int graphSearchBeam(LscGraph *g, const GraphQuery *q, uint32_t ef, const uint32_t *aStart, uint32_t nStart);
 static void graphFinish(const LscGraph *g, GraphScratch *s);
 static void graphSort(const LscGraph *g, LscGraphHit *a, uint32_t n);
+static uint64_t graphHashVector(const LscGraph *g, uint32_t node);
 
 /* graph_beam.c */
-static void graphProbe(const GraphScratch *s, GraphProbe *p);
+enum { GRAPH_UNKNOWN_BEAM=200 };
+static int graphProbe(const GraphScratch *s, GraphProbe *p);
 static uint32_t graphProbeNext(const GraphProbe *p);
 static uint32_t graphScanBeam(const LscGraph *g);
+static uint32_t graphBeamFor(uint32_t beam, uint32_t k);
 static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam);
+static int graphPatientWalk(LscGraph *g, const GraphQuery *q, uint32_t k, const uint32_t *aStart, uint32_t nStart,
+                            uint32_t *pBeam);
 
 /* graph_edit.c */
 static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax);

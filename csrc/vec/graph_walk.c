@@ -10,7 +10,7 @@
 */
 #include "graph_int.h"
 
-enum { GRAPH_CHUNK=64, GRAPH_STARTS=4, GRAPH_EXACT_SCAN=1000 };
+enum { GRAPH_CHUNK=64, GRAPH_STARTS=4, GRAPH_EXACT_SCAN=1000, GRAPH_PATIENT=1000 };
 
 /* Puts a node where it belongs, if it belongs anywhere; the place, or ef. */
 static uint32_t graphOffer(GraphScratch *s, uint32_t ef, float d, uint32_t node){
@@ -32,6 +32,24 @@ static uint32_t graphOffer(GraphScratch *s, uint32_t ef, float d, uint32_t node)
   a[lo].node = node;
   s->nBeam++;
   return lo;
+}
+
+/*
+** Whether the beam had enough nodes with the vector of this one already, which counts then if it had not. A hundred
+** copies of each vector would else leave a beam room for few vectors; what follows from one copy follows from all.
+*/
+static int graphIsOneMore(const LscGraph *g, GraphScratch *s, uint32_t node){
+  uint32_t hash = (uint32_t)(graphHashVector(g, node)>>24) | 1, i = hash & (GRAPH_ALIKE - 1);
+  while( s->aAlike[i].hash!=0 && s->aAlike[i].hash!=hash ) i = (i + 1) & (GRAPH_ALIKE - 1);
+  if( s->aAlike[i].hash==0 ){
+    if( s->nAlike>=GRAPH_ALIKE/4*3 ) return 0;
+    s->nAlike++;
+    s->aAlike[i].hash = hash;
+    s->aAlike[i].n = 0;
+  }
+  if( s->aAlike[i].n==s->nAlikeMost ) return 1;
+  s->aAlike[i].n++;
+  return 0;
 }
 
 /* Meets nodes: all that are new go into the beam if they can; the nearest place. */
@@ -59,6 +77,7 @@ static uint32_t graphMeet(LscGraph *g, GraphScratch *s, const GraphQuery *q, uin
     if( bCareful && (g->aState[aNew[i]] & (GRAPH_VECTOR|GRAPH_DEAD))!=GRAPH_VECTOR ) continue;
     d = q->pCoded ? graphCodedNear(g, q->pCoded, aNew[i]) : graphNear(g, q, aNew[i]);
     if( s->nBeam==ef && !(d<s->aBeam[ef-1].distance) ) continue;
+    if( bCareful && s->nAlikeMost && graphIsOneMore(g, s, aNew[i]) ) continue;
     iPlace = graphOffer(s, ef, d, aNew[i]);
     if( iPlace<iBest ) iBest = iPlace;
   }
@@ -101,7 +120,7 @@ static int graphWalk(LscGraph *g, GraphScratch *s, const GraphQuery *q, uint32_t
     if( node & GRAPH_DONE ){
       cur++;
       if( cur>=iProbe ){
-        graphProbe(s, s->pProbe);
+        if( graphProbe(s, s->pProbe) ) break;
         iProbe = graphProbeNext(s->pProbe);
       }
       continue;
@@ -309,7 +328,8 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
   uint8_t *aAsked = 0;
   GraphQuery q;
   GraphCoded coded;
-  int rc = 0, bChosen;
+  uint32_t base = 0;
+  int rc = 0, bChosen, bWalked = 0;
   q.p = pQuery;
   q.inverse = 1;
   q.pCoded = 0;
@@ -322,21 +342,30 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
     q.inverse = (float)(1/sqrt((double)aSum[1]));
     if( !(q.inverse<INFINITY) ) q.inverse = NAN;
   }
+  if( ef==0 ) ef = g->c.nSearch;
+  bChosen = ef==0;
+  if( bChosen && !lscGraphIsWhole(g) && k<=GRAPH_PATIENT ){
+    rc = graphPatientWalk(g, &q, k, aStart, nStart, &ef);
+    base = ef;
+    bWalked = xAllow==0;
+  }else if( bChosen ){
+    rc = graphChooseBeam(g, k, &ef);
+    base = g->beam && lscGraphIsWhole(g) ? g->beam : GRAPH_UNKNOWN_BEAM;
+  }
+  if( rc ) goto out;
+  if( ef<k ) ef = k;
   if( xAllow ){
-    aAsked = LSC_GRAPH_MALLOC(GRAPH_MAX_NODES<SIZE_MAX ? (uint64_t)g->nAlloc + 1 : 1);
+    aAsked = LSC_GRAPH_MALLOC((uint64_t)g->nAlloc + 1);
     if( aAsked==0 ) return LSC_GRAPH_NOMEM;
     memset(aAsked, 0, g->nAlloc);
   }
-  if( ef==0 ) ef = g->c.nSearch;
-  bChosen = ef==0;
-  if( bChosen ) rc = graphChooseBeam(g, k, &ef);
-  if( rc ) goto out;
-  if( ef<k ) ef = k;
   for(;;){
-    int bScan = lscGraphIsWhole(g) && ef>graphScanBeam(g), bAll;
+    int bScan = lscGraphIsWhole(g) && ef>graphScanBeam(g) && !bWalked, bAll;
     uint32_t nAlloc = g->nAlloc;
     q.pCoded = 0;
-    if( g->nCode && lscGraphIsWhole(g) && lscGraphLive(g)>GRAPH_EXACT_SCAN && k<GRAPH_EXACT_SCAN ){
+    if( bWalked ){
+      /* the beam is there */
+    }else if( g->nCode && lscGraphIsWhole(g) && lscGraphLive(g)>GRAPH_EXACT_SCAN && k<GRAPH_EXACT_SCAN ){
       rc = graphEncodeQuery(g, &q, &coded);
       if( rc ) goto out;
       q.pCoded = &coded;
@@ -345,7 +374,7 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
       if( xAllow ) ef = lscGraphLive(g);
       else if( q.pCoded ) ef = 2*k + 100;
       rc = graphScan(g, &q, ef);
-    }else{
+    }else if( !bWalked ){
       rc = graphSearchBeam(g, &q, ef, aStart, nStart);
       graphForget(g, &g->s);
     }
@@ -356,9 +385,10 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
       memset(aAsked + nAlloc, 0, g->nAlloc - nAlloc);
     }
     bAll = g->s.nBeam<ef;
+    bWalked = 0;
     rc = graphTake(g, &q, k, xAllow, pAllow, aAsked, aHit, &nHit, &iRank);
     if( rc || bScan ) goto out;
-    if( nHit==k && (xAllow==0 || !bChosen || ef>=lscGraphBeam(g, iRank)) ) break;
+    if( nHit==k && (xAllow==0 || !bChosen || ef>=graphBeamFor(base, iRank)) ) break;
     if( bAll ){
       if( !lscGraphIsWhole(g) || ef>=g->nNode ) break;
       ef = g->nNode;

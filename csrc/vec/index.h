@@ -3,6 +3,7 @@
 **
 **   index_meta.c     the metadata row: libsql_vector_meta_shadow(name, metadata), entries of a tag byte and 8 bytes
 **   index_store.c    b-trees: rows of <name>_shadow and its indexes, node blocks read and written
+**   index_compact.c  rows without vectors
 **   index_cache.c    the graph of an open index in memory, which of its states is still true
 **   index_update.c   insert, delete, clear
 **   index_fill.c     many rows at once
@@ -20,6 +21,8 @@
 **   nHead+nNode          C * nEdge     vectors of the neighbours in the edge type
 **   behind them          C * 16        4 bytes unused, f32 distance between both in the edge type, 8 bytes id
 **
+** An index of type=compact has other blocks: see index_compact.c.
+**
 ** What lies behind the first E of both arrays means nothing. A block may be longer than the metadata says.
 **
 ** The shadow table has one of two shapes. index_key is the rowid; or it is a column of its own with a unique index,
@@ -30,8 +33,10 @@
 
 #define LSC_MAX_BLOCK 134217728     /* bytes of a node block */
 #define LSC_MAX_META 128            /* bytes of a metadata value */
-#define IX_SPILL_BYTES (64*1024*1024)  /* of changed pages that a transaction keeps in memory */
 #define LSC_LEAST_CACHE ((u64)8*1024*1024)        /* bytes that an open index may keep whatever the limit is */
+#define LSC_WRITE_CACHE ((u64)64*1024*1024)       /* until the transaction ends, if it wrote to the index */
+#define LSC_WRITE_PAGES ((u64)16*1024*1024)       /* of changed pages that a transaction keeps in memory, at least */
+#define LSC_ROW_JOURNAL (512*1024)                /* of pages that a statement of a transaction keeps in memory */
 #define LSC_STARTS 8                /* nodes that a search begins at in a graph that is not in memory */
 #define LSC_SMALL 1000              /* nodes of an index that is loaded as a whole, and all are compared */
 #define LSC_FEW 50                  /* one row in so many is not many */
@@ -49,6 +54,7 @@ typedef struct LscIndexParams {
   float alpha;
   i64 iEntry;                       /* id of the node to begin at, if bEntry; the node may be gone */
   u8 bEntry;
+  u8 bCompact;                      /* no vectors in blocks: nHead, nNode and nEdge are 0, nBlock is the most */
   u32 nHead, nNode, nEdge, nCap;    /* derived; see above */
 } LscIndexParams;
 
@@ -84,6 +90,9 @@ static int lscFillNew(LscIndex *p, LscFill **pp, char **pzErr);
 static int lscFillAdd(LscFill *p, sqlite3_value *pVector, sqlite3_value *pKey, char **pzErr);
 static int lscFillEnd(LscFill *p, char **pzErr);
 static void lscFillFree(LscFill *p);
+
+/* index_ddl.c: the call of libsql_vector_idx() that an indexed expression is, or 0. */
+static Expr *lscVecCall(Expr *pExpr);
 
 /* index_table.c and index_check.c: the table functions. */
 static int lscIndexRegister(sqlite3 *db);

@@ -27,6 +27,8 @@ static void ixFree(LscIndex *p){
   sqlite3KeyInfoUnref(p->pKeyInfo);
   sqlite3_free(p->aBlock);
   sqlite3_free(p->aWide);
+  sqlite3_free(p->aId);
+  sqlite3_free(p->aBase);
   sqlite3_free(p->zErr);
   sqlite3_free(p);
 }
@@ -39,17 +41,34 @@ static void lsc_indexes_forget(sqlite3 *db){
   }
 }
 
+/* Bytes that a graph may take: in use; and while a transaction writes to the index, so that it is not loaded anew for
+** each row. */
+static u64 ixLimit(const LscIndex *p){
+  return MAX(p->db->pLsc->nScanLimit, p->bWrote ? LSC_WRITE_CACHE : LSC_LEAST_CACHE);
+}
+
 /* The first graphs stay as long as they fit, and those in use. */
 static void lscIndexShrink(LscConn *pConn){
   LscIndex *p;
   u64 nByte = 0;
   for(p=pConn->pVecIndexes; p; p=p->pNext){
-    if( p->pGraph==0 ) continue;
-    nByte += lscGraphBytes(p->pGraph);
+    u64 n = p->pGraph ? lscGraphBytes(p->pGraph) : 0;
+    if( n==0 || (p->bWrote && n<=LSC_WRITE_CACHE) ) continue;
+    nByte += n;
     if( nByte>pConn->nScanLimit && p->nRef==0 ){
-      nByte -= lscGraphBytes(p->pGraph);
+      nByte -= n;
       ixDrop(p);
     }
+  }
+}
+
+/* A statement inside a transaction keeps old pages for its own rollback: those of one row, so many as an insert changes,
+** are to stay in memory. Not if the journal is open already and in a file. */
+static void ixStatementJournal(Pager *pPager){
+  if( pPager->nSavepoint>0 && !isOpen(pPager->sjfd) && openSubJournal(pPager)!=SQLITE_OK ) return;
+  if( isOpen(pPager->sjfd) && sqlite3JournalIsInMemory(pPager->sjfd) ){
+    MemJournal *pJournal = (MemJournal*)pPager->sjfd;
+    if( pJournal->nSpill>0 && pJournal->nSpill<LSC_ROW_JOURNAL ) pJournal->nSpill = LSC_ROW_JOURNAL;
   }
 }
 
@@ -60,10 +79,11 @@ static void ixWrote(LscIndex *p, Btree *pBt){
   p->bWrote = 1;
   p->nDepth = pPager->nSavepoint;
   if( p->nSpill==0 ){
-    u64 nPage = p->db->pLsc->nScanLimit/4/(u64)sqlite3BtreeGetPageSize(pBt);
+    u64 nPage = MAX(p->db->pLsc->nScanLimit/4, LSC_WRITE_PAGES)/(u64)sqlite3BtreeGetPageSize(pBt);
     p->nSpill = pPager->pPCache->szSpill;
     if( nPage>(u64)p->nSpill ) (void)sqlite3PcacheSetSpillsize(pPager->pPCache, (int)MIN(nPage, 0x7fffffff));
   }
+  ixStatementJournal(pPager);
 }
 
 static void ixWroteEnd(LscIndex *p, Pager *pPager){
@@ -86,6 +106,7 @@ static void lsc_btree_savepoint(Btree *pBt, int op, int iSavepoint){
     }
     if( iSavepoint==LSC_WHOLE_TRANSACTION ) ixWroteEnd(p, pPager);
   }
+  if( iSavepoint==LSC_WHOLE_TRANSACTION && pBt->db && pBt->db->pLsc ) lscIndexShrink(pBt->db->pLsc);
 }
 
 static void lsc_btree_committed(Btree *pBt){
@@ -98,6 +119,7 @@ static void lsc_btree_committed(Btree *pBt){
     if( p->iVersion+1==sqlite3PagerDataVersion(pPager) && !bPages ) p->iVersion++;
     ixWroteEnd(p, pPager);
   }
+  if( pBt->db && pBt->db->pLsc ) lscIndexShrink(pBt->db->pLsc);
 }
 
 static void lsc_btree_touched(Btree *pBt, Pgno iRoot){
@@ -134,14 +156,14 @@ static int ixResolve(LscIndex *p){
   Table *pTab;
   Index *pIdx;
   char *zTab;
-  if( p->iRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
+  if( p->iRoot && p->iBaseRoot && p->iCookie==pSchema->schema_cookie && p->iGeneration==pSchema->iGeneration ) return SQLITE_OK;
   aOld[0] = p->iRoot;
   aOld[1] = p->iRowRoot;
   aOld[2] = p->iKeyRoot;
   sqlite3KeyInfoUnref(p->pRowInfo);
   sqlite3KeyInfoUnref(p->pKeyInfo);
   p->pRowInfo = p->pKeyInfo = 0;
-  p->iRoot = p->iRowRoot = p->iKeyRoot = 0;
+  p->iRoot = p->iRowRoot = p->iKeyRoot = p->iBaseRoot = 0;
   p->bKeyed = p->bForeign = 0;
   p->bParams = 0;
   zTab = sqlite3_mprintf("%s_shadow", p->zName);
@@ -168,6 +190,12 @@ static int ixResolve(LscIndex *p){
     if( piRoot==&p->iRowRoot ) p->pRowInfo = pInfo; else p->pKeyInfo = pInfo;
   }
   p->iRoot = pTab->tnum;
+  pIdx = sqlite3FindIndex(db, p->zName, db->aDb[p->iDb].zDbSName);
+  if( pIdx ){
+    const Expr *pCall = pIdx->aColExpr ? lscVecCall(pIdx->aColExpr->a[0].pExpr) : 0;
+    p->iBaseRoot = pIdx->pTable->tnum;
+    p->iBaseCol = pCall ? sqlite3TableColumnToStorage(pIdx->pTable, pCall->x.pList->a[0].pExpr->iColumn) : -1;
+  }
   p->iFormat = pSchema->file_format;
   p->iCookie = pSchema->schema_cookie;
   p->iGeneration = pSchema->iGeneration;
@@ -188,14 +216,17 @@ static int ixParams(LscIndex *p){
     ixDrop(p);
     sqlite3_free(p->aBlock);
     sqlite3_free(p->aWide);
+    sqlite3_free(p->aId);
     p->par = par;
     p->aBlock = sqlite3_malloc64((u64)par.nBlock + sizeof(u32)*(u64)par.nCap + 64);
     p->aWide = sqlite3_malloc64(2*sizeof(float)*(u64)par.n);
-    if( p->aBlock==0 || p->aWide==0 ){
+    p->aId = sqlite3_malloc64((sizeof(i64)+sizeof(u32))*(u64)par.nCap + 8);
+    if( p->aBlock==0 || p->aWide==0 || p->aId==0 ){
       sqlite3_free(p->aBlock);
       p->aBlock = 0;
       return SQLITE_NOMEM_BKPT;
     }
+    p->aTo = (u32*)&p->aId[par.nCap];
     p->aQuery = p->aWide + par.n;
   }
   p->bParams = 1;
@@ -292,37 +323,15 @@ static void lscIndexClose(LscIndex *p){
 
 /* ---- loading ---- */
 
-/* The vector as the graph has it, at p->aWide, or where it is if it is of bits. */
-static const void *ixWiden(LscIndex *p, int type, const u8 *a){
-  LscVector v = ixVector(type, p->par.n, a);
-  if( p->par.metric==LSC_HAMMING ){
-    u8 *aBits = (u8*)p->aWide;
-    u32 i;
-    if( type==LSC_F1BIT ) return a;
-    if( type==LSC_F64 ){
-      memset(aBits, 0, (p->par.n+7)/8);
-      for(i=0; i<p->par.n; i++) if( lscLoadF64(a, i)>0.0 ) aBits[i/8] |= (u8)(1<<(i%8));
-      return aBits;
-    }
-    /* In place: bit i is written behind element i. */
-    lscWiden(&v, p->aWide);
-    for(i=0; i<p->par.n; i++){
-      u8 bit = p->aWide[i]>0.0f;
-      if( i%8==0 ) aBits[i/8] = bit; else aBits[i/8] |= (u8)(bit<<(i%8));
-    }
-    return aBits;
-  }
-  lscWiden(&v, p->aWide);
-  return p->aWide;
-}
-
 /* Loads the node from the row that the cursor is at. */
 static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
   const LscIndexParams *pPar = &p->par;
   u8 *a = p->aBlock;
   u32 *aTo = (u32*)&a[(pPar->nBlock+7)&~7u];
   u32 nTo, j;
-  int rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
+  int rc;
+  if( pPar->bCompact ) return compactLoad(pRows, g, node);
+  rc = rowsRead(pRows, 0, pPar->nHead+pPar->nNode, a);
   if( rc!=SQLITE_OK ) return rc;
   p->nLoaded++;
   nTo = ixGet2(&a[8]);
@@ -333,7 +342,7 @@ static int ixLoadRow(LscIndex *p, LscRows *pRows, LscGraph *g, u32 node){
   lscGraphSetVector(g, node, ixWiden(p, pPar->type, &a[pPar->nHead]), 1);
   for(j=0; j<nTo && rc==SQLITE_OK; j++){
     rc = lscGraphNode(g, (i64)ixGet8(&a[ixSlotAt(pPar, j)+8]), &aTo[j]);
-    if( rc==SQLITE_OK && !lscGraphIsLoaded(g, aTo[j]) ){
+    if( rc==SQLITE_OK && lscGraphIsUnknown(g, aTo[j]) ){
       lscGraphSetVector(g, aTo[j], ixWiden(p, pPar->edgeType, &a[ixVectorAt(pPar, j)]), 0);
     }
   }
@@ -365,17 +374,25 @@ static void ixConfig(LscIndex *p, LscGraphConfig *pConfig){
 static int ixLoadAll(LscIndex *p, LscRows *pRows){
   int eof = 0, rc;
   u32 node;
+  p->bLoading = 1;
   for(rc=sqlite3BtreeFirst(&pRows->cur, &eof); rc==SQLITE_OK && !eof; rc=sqlite3BtreeNext(&pRows->cur, 0)){
-    if( AtomicLoad(&p->db->u1.isInterrupted) ) return SQLITE_INTERRUPT;
-    rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
+    if( AtomicLoad(&p->db->u1.isInterrupted) ) rc = SQLITE_INTERRUPT;
+    if( rc==SQLITE_OK ) rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
     if( rc==SQLITE_OK && !lscGraphIsLoaded(p->pGraph, node) ){
       rc = rowsHeader(pRows);
       if( rc==SQLITE_OK ) rc = ixLoadRow(p, pRows, p->pGraph, node);
+      if( rc==LSC_GRAPH_GONE ) rc = SQLITE_OK;
     }
-    if( rc!=SQLITE_OK ) return rc;
+    if( rc!=SQLITE_OK ) break;
   }
   if( rc==SQLITE_DONE ) rc = SQLITE_OK;
+  p->bLoading = 0;
   p->bAll = rc==SQLITE_OK;
+  if( p->par.bCompact ){
+    int rc2 = compactLoaded(pRows, p->pGraph);
+    if( rc==SQLITE_OK ) rc = rc2;
+    if( rc2!=SQLITE_OK ) ixDrop(p);
+  }
   return rc;
 }
 
@@ -411,7 +428,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
 static int ixEnd(LscIndex *p, LscRows *pRows, int rc, char **pzErr){
   rowsClose(pRows);
   p->pLoad = 0;
-  if( p->pGraph && lscGraphBytes(p->pGraph)>MAX(p->db->pLsc->nScanLimit, LSC_LEAST_CACHE) ) ixDrop(p);
+  if( p->pGraph && lscGraphBytes(p->pGraph)>ixLimit(p) ) ixDrop(p);
   ixTakeError(p, rc, pzErr);
   sqlite3BtreeLeave(p->pBt);
   return rc;

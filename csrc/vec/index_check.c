@@ -113,7 +113,7 @@ static int reportNumbers(ReportCursor *pCursor, const ReportTab *pTab, const Lsc
   sqlite3VdbeMemSetInt64(apRow[0], s->n);
   sqlite3VdbeMemSetInt64(apRow[1], pPar->n);
   rc = reportText(apRow[2], lscVectorTypeName(pPar->type));
-  if( rc==SQLITE_OK ) rc = reportText(apRow[3], lscVectorTypeName(pPar->edgeType));
+  if( rc==SQLITE_OK && !pPar->bCompact ) rc = reportText(apRow[3], lscVectorTypeName(pPar->edgeType));
   if( rc==SQLITE_OK ){
     rc = reportText(apRow[4], pPar->metric==LSC_HAMMING ? "hamming" : pPar->metric==LSC_L2 ? "l2" : "cosine");
   }
@@ -194,7 +194,7 @@ static int reportBaseRow(LscSurvey *s, sqlite3_value *pKey, sqlite3_value *pVect
   if( rc==SQLITE_OK ){
     u8 *aEdge = &p->aBlock[pPar->nHead + pPar->nNode];
     memcpy(p->aBlock, v.pData, pPar->nNode);
-    if( v.type==LSC_F8 ) memset(&p->aBlock[v.n], 0, pPar->nNode-8-v.n);
+    if( v.type==LSC_F8 && !pPar->bCompact ) memset(&p->aBlock[v.n], 0, pPar->nNode-8-v.n);
     rc = ixToEdge(pPar, p->aBlock, aEdge);
     if( rc==SQLITE_OK && memcmp(aEdge, &s->aEdge[(u64)i*pPar->nEdge], pPar->nEdge) ){
       rc = surveyNote(s, id, 0, "the node has another vector than the row");

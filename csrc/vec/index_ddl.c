@@ -383,6 +383,12 @@ static void lscVecCodeCreate(Parse *pParse, const Index *pIdx, int mode){
   if( v==0 ) goto out;
   if( lscIndexMetaEncode(pParse, sqlite3ColumnType(&pTab->aCol[pArgs->a[0].pExpr->iColumn], ""), pArgs,
                          db->aDb[iDb].pBt->pBt->usableSize, &meta) ) goto out;
+  if( lscMetaGet(&meta, META_KIND)==KIND_COMPACT
+   && (zKey || (pTab->aCol[pArgs->a[0].pExpr->iColumn].colFlags & COLFLAG_VIRTUAL)) ){
+    sqlite3ErrorMsg(pParse, "vector index: unable to initialize diskann: type=compact wants a table with rowids, and a"
+                    " column that is stored");
+    goto out;
+  }
   if( !lscVecNameFits(pIdx->zName, db) || (zKey && !lscVecNameFits(strchr(zKey, ' ')+1, db)) ){
     sqlite3ErrorMsg(pParse, "vector index: unable to initialize diskann");
     goto out;

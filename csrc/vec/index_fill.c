@@ -52,7 +52,7 @@ static int lscFillNew(LscIndex *pIndex, LscFill **pp, char **pzErr){
   if( p==0 ) return SQLITE_NOMEM_BKPT;
   p->p = pIndex;
   p->nLimit = pIndex->db->pLsc->nVecBuild;
-  p->bRaw = !ixIsGraphType(pIndex->par.type);
+  p->bRaw = !ixIsGraphType(pIndex->par.type) && !pIndex->par.bCompact;
   p->bSorted = 1;
   ixConfig(pIndex, &config);
   rc = lscGraphNew(&config, &p->pGraph);
@@ -128,10 +128,12 @@ static const u8 *fillEdge(LscFill *p, u32 node){
   return p->aEdge ? &p->aEdge[(u64)node*p->p->par.nEdge] : fillData(p, node);
 }
 
-static void fillBlock(LscFill *p, u32 node, u8 *aBlock){
+/* The block of a node; gives its bytes. */
+static u32 fillBlock(LscFill *p, u32 node, u8 *aBlock){
   const LscIndexParams *pPar = &p->p->par;
   u32 nTo, i;
   const u32 *aTo = lscGraphEdges(p->pGraph, node, &nTo);
+  if( pPar->bCompact ) return compactPack(p->p, p->pGraph, node, aBlock);
   memset(aBlock, 0, pPar->nBlock);
   ixPut8(aBlock, (u64)lscGraphId(p->pGraph, node));
   ixPut2(&aBlock[8], nTo);
@@ -143,6 +145,7 @@ static void fillBlock(LscFill *p, u32 node, u8 *aBlock){
     memcpy(&aSlot[4], &distance, 4);
     ixPut8(&aSlot[8], (u64)lscGraphId(p->pGraph, aTo[i]));
   }
+  return pPar->nBlock;
 }
 
 typedef struct FillOrder { i64 id; u32 node; } FillOrder;
@@ -160,12 +163,12 @@ static int fillRows(LscFill *p, const FillOrder *aOrder){
   int rc = aBlock ? treeOpen(pIndex, pIndex->iRoot, 0, 1, &cur) : SQLITE_NOMEM_BKPT;
   if( rc!=SQLITE_OK ) goto out;
   for(i=0; i<p->n && rc==SQLITE_OK; i++){
-    u32 node = aOrder[i].node;
+    u32 node = aOrder[i].node, nBlock;
     if( i%256==0 && lsc_watched(pIndex->db, (u64)p->n+i, 2*(u64)p->n) ) rc = SQLITE_INTERRUPT;
     if( rc!=SQLITE_OK ) break;
-    fillBlock(p, node, aBlock);
+    nBlock = fillBlock(p, node, aBlock);
     rc = rowInsert(pIndex, &cur, aOrder[i].id, p->apKey ? p->apKey[node] : ixInt(pIndex, &key, aOrder[i].id), aBlock,
-                   BTREE_APPEND);
+                   nBlock, BTREE_APPEND);
   }
   sqlite3BtreeCloseCursor(&cur);
   for(i=0; i<p->n && rc==SQLITE_OK; i++){

@@ -11,6 +11,7 @@ enum {
   META_VERSION=1, META_KIND=2, META_TYPE=3, META_DIMS=4, META_METRIC=5, META_BLOCK=6, META_ALPHA=7, META_INSERT=8,
   META_SEARCH=9, META_NEIGHBORS=10, META_EDGES=11, META_ENTRY=100
 };
+enum { KIND_DISKANN=1, KIND_COMPACT=2 };
 #define META_TABLE "libsql_vector_meta_shadow"
 
 static int lscIndexMetaDecode(const u8 *aMeta, int nMeta, LscIndexParams *p){
@@ -30,9 +31,14 @@ static int lscIndexMetaDecode(const u8 *aMeta, int nMeta, LscIndexParams *p){
       p->iEntry = (i64)u;
     }
   }
-  nBlock = aValue[META_BLOCK];
-  if( nBlock<=128 ) nBlock *= 512;
-  if( aValue[META_VERSION]>3 || aValue[META_KIND]>1 ) return SQLITE_ERROR;
+  p->bCompact = aValue[META_KIND]==KIND_COMPACT;
+  if( p->bCompact ){
+    p->nCap = (u32)MIN(aValue[META_NEIGHBORS], 65536);
+    if( aValue[META_BLOCK] || p->nCap<1 || p->nCap>65535 ) return SQLITE_ERROR;
+  }
+  nBlock = p->bCompact ? 3 + 9*p->nCap : aValue[META_BLOCK];
+  if( nBlock<=128 && !p->bCompact ) nBlock *= 512;
+  if( aValue[META_VERSION]>3 || aValue[META_KIND]>KIND_COMPACT ) return SQLITE_ERROR;
   if( aValue[META_TYPE]<LSC_F32 || aValue[META_TYPE]>LSC_FB16 || aValue[META_EDGES]>LSC_FB16 ) return SQLITE_ERROR;
   if( aValue[META_DIMS]<1 || aValue[META_DIMS]>LSC_MAX_DIMS ) return SQLITE_ERROR;
   if( aValue[META_METRIC]!=LSC_COS && aValue[META_METRIC]!=LSC_L2 ) return SQLITE_ERROR;
@@ -48,6 +54,7 @@ static int lscIndexMetaDecode(const u8 *aMeta, int nMeta, LscIndexParams *p){
   p->nMaxNeighbors = (u32)MIN(aValue[META_NEIGHBORS], 0x7fffffff);
   p->alpha = (float)alpha;
   if( !(p->alpha>0.0f) ) p->alpha = 1.2f;
+  if( p->bCompact ) return SQLITE_OK;
   p->nHead = p->version==3 ? 16 : 10;
   p->nNode = (u32)lscVectorSize(p->type, p->n);
   p->nEdge = (u32)lscVectorSize(p->edgeType, p->n);

@@ -90,7 +90,7 @@ typedef struct LscKey {
 } LscKey;
 
 static const LscKey aLscKey[] = {
-  {"type",               META_KIND,      0, {{"diskann", 1}}},
+  {"type",               META_KIND,      0, {{"diskann", KIND_DISKANN}, {"compact", KIND_COMPACT}}},
   {"metric",             META_METRIC,    0, {{"cosine", LSC_COS}, {"l2", LSC_L2}}},
   {"compress_neighbors", META_EDGES,     0, {{"float1bit", LSC_F1BIT}, {"float8", LSC_F8}, {"float16", LSC_F16},
                                              {"floatb16", LSC_FB16}, {"float32", LSC_F32}}},
@@ -128,6 +128,8 @@ static const char *lscReadParam(LscMeta *p, const char *z){
   }
   return 0;
 }
+
+#define COMPACT_NEIGHBORS 32
 
 /* Bytes of a block that has room for m neighbours. */
 static u64 lscBlockSize(int type, int edgeType, u32 n, u64 m){
@@ -190,6 +192,19 @@ static int lscIndexMetaEncode(Parse *pParse, const char *zType, const ExprList *
   }
   edgeType = (int)lscMetaGet(p, META_EDGES);
   m = lscMetaGet(p, META_NEIGHBORS);
+  if( lscMetaGet(p, META_KIND)==KIND_COMPACT ){
+    if( edgeType ){
+      sqlite3ErrorMsg(pParse, "%s: type=compact stores no vectors, so compress_neighbors is not for it", zUnable);
+      return 1;
+    }
+    if( m>65535 ){
+      sqlite3ErrorMsg(pParse, "%s", zUnable);
+      return 1;
+    }
+    lscMetaSet(p, META_NEIGHBORS, m ? m : COMPACT_NEIGHBORS);
+    nBlock = 0;
+    goto out;
+  }
   if( edgeType==LSC_F1BIT && lscMetaGet(p, META_METRIC)==LSC_L2 ){
     sqlite3ErrorMsg(pParse, "%s: 1-bit compression available only for cosine metric", zUnable);
     return 1;
@@ -206,9 +221,11 @@ static int lscIndexMetaEncode(Parse *pParse, const char *zType, const ExprList *
     sqlite3ErrorMsg(pParse, "%s", zUnable);
     return 1;
   }
-  lscMetaSet(p, META_KIND, 1);
+  lscMetaSet(p, META_KIND, KIND_DISKANN);
+  nBlock = MAX(nBlock, 256);
+out:
   if( lscMetaFind(p, META_METRIC)<0 ) lscMetaSet(p, META_METRIC, LSC_COS);
-  lscMetaSet(p, META_BLOCK, MAX(nBlock, 256));
+  lscMetaSet(p, META_BLOCK, nBlock);
   if( lscMetaFind(p, META_ALPHA)<0 ) lscMetaSetDouble(p, META_ALPHA, 1.2);
   return 0;
 }

@@ -18,11 +18,6 @@ typedef struct LscAllow {
   i64 n;
 } LscAllow;
 
-static int ixCompareIds(const void *a, const void *b){
-  i64 x = *(const i64*)a, y = *(const i64*)b;
-  return x<y ? -1 : x>y;
-}
-
 /* Numbers before NaN, near before far, small ids before large. */
 static int ixCompareFound(const void *a, const void *b){
   const LscFound *x = a, *y = b;
@@ -112,7 +107,16 @@ static int ixFilter(LscIndex *p, Table *pTab, const char *zFilter, LscAllow *pAl
 
 /* The exact distance of a row from the query, as the SQL functions have it. */
 static int ixRowDistance(LscIndex *p, LscRows *pRows, const LscVector *pQuery, float *pDistance){
-  int rc = rowsRead(pRows, p->par.nHead, p->par.nNode, p->aBlock);
+  int rc;
+  if( p->par.bCompact ){
+    LscVector v;
+    int found;
+    rc = compactVector(pRows, rowsId(pRows), &v, &found);
+    if( rc==SQLITE_OK ) *pDistance = found ? (float)lscVectorDistance(p->par.metric, &v, pQuery) : (float)NAN;
+    lscVectorFree(&v);
+    return rc;
+  }
+  rc = rowsRead(pRows, p->par.nHead, p->par.nNode, p->aBlock);
   if( rc==SQLITE_OK ){
     LscVector v = ixVector(p->par.type, p->par.n, p->aBlock);
     *pDistance = (float)lscVectorDistance(p->par.metric, &v, pQuery);

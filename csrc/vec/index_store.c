@@ -18,6 +18,8 @@ struct LscIndex {
   Pgno iMetaRoot;                   /* the table of metadata when they were read */
   KeyInfo *pRowInfo, *pKeyInfo;     /* one reference each */
   u8 bKeyed;                        /* the second shape: index_key is not the rowid */
+  Pgno iBaseRoot;                   /* the indexed table, if the index is in the schema */
+  int iBaseCol;                     /* where its records have the vector; -1: nowhere */
   u8 bForeign;                      /* the table has another index, which would go wrong if we wrote */
   u8 bParams;                       /* par is what the metadata says */
   u8 iFormat;                       /* file format, for integers in records */
@@ -32,6 +34,11 @@ struct LscIndex {
   u8 bAll;                          /* every row is loaded */
   u32 nDeleted, nLoaded;            /* rows, since the graph was new */
   u8 *aBlock;                       /* owned: room for LSC_ROW_HEAD + nBlock bytes */
+  i64 *aId;                         /* owned: nCap ids */
+  u32 *aTo;                         /* nCap nodes, behind them */
+  u8 *aBase;                        /* owned: a record of the indexed table */
+  u32 nBaseAlloc;
+  u8 bLoading;                      /* all rows are being loaded */
   float *aWide, *aQuery;            /* owned, in one piece: n floats each */
   struct LscRows *pLoad;            /* the cursor of the operation under way */
   char *zErr;                       /* owned: what went wrong in it */
@@ -85,6 +92,35 @@ static int ixIsGraphType(int type){ return type==LSC_F32 || type==LSC_F1BIT; }
 static float ixDistance(const LscIndexParams *p, int type, const u8 *a, const u8 *b){
   LscVector x = ixVector(type, p->n, a), y = ixVector(type, p->n, b);
   return (float)lscVectorDistance(type==LSC_F1BIT ? LSC_HAMMING : p->metric==LSC_L2 ? LSC_L2 : LSC_COS, &x, &y);
+}
+
+/* The vector as the graph has it, at p->aWide, or where it is if it is of bits. */
+static const void *ixWiden(LscIndex *p, int type, const u8 *a){
+  LscVector v = ixVector(type, p->par.n, a);
+  if( p->par.metric==LSC_HAMMING ){
+    u8 *aBits = (u8*)p->aWide;
+    u32 i;
+    if( type==LSC_F1BIT ) return a;
+    if( type==LSC_F64 ){
+      memset(aBits, 0, (p->par.n+7)/8);
+      for(i=0; i<p->par.n; i++) if( lscLoadF64(a, i)>0.0 ) aBits[i/8] |= (u8)(1<<(i%8));
+      return aBits;
+    }
+    /* In place: bit i is written behind element i. */
+    lscWiden(&v, p->aWide);
+    for(i=0; i<p->par.n; i++){
+      u8 bit = p->aWide[i]>0.0f;
+      if( i%8==0 ) aBits[i/8] = bit; else aBits[i/8] |= (u8)(bit<<(i%8));
+    }
+    return aBits;
+  }
+  lscWiden(&v, p->aWide);
+  return p->aWide;
+}
+
+static int ixCompareIds(const void *a, const void *b){
+  i64 x = *(const i64*)a, y = *(const i64*)b;
+  return x<y ? -1 : x>y;
 }
 
 /* ---- records ---- */
@@ -185,7 +221,8 @@ static int recMake(const LscIndex *p, sqlite3_value **apValue, int nValue, u32 n
 typedef struct LscRows {
   LscIndex *p;
   BtCursor cur;
-  u8 bOpen;
+  BtCursor base;                    /* on the indexed table, if bBase */
+  u8 bOpen, bBase;
   u32 iKey, nKeyType;               /* the key's place in the record, if it is not the rowid */
   u32 iData, nData;                 /* that of the block */
 } LscRows;
@@ -208,19 +245,20 @@ static int rowsOpen(LscIndex *p, int bWrite, LscRows *pRows){
   int rc;
   memset(pRows, 0, offsetof(LscRows, cur));
   pRows->p = p;
-  pRows->bOpen = 0;
+  pRows->bOpen = pRows->bBase = 0;
   if( p->iRoot==0 ) return ixError(p, SQLITE_ERROR, "no such table: %s_shadow", p->zName);
   rc = treeOpen(p, p->iRoot, 0, bWrite, &pRows->cur);
   if( rc==SQLITE_OK ){
     pRows->bOpen = 1;
-    if( bWrite ) sqlite3BtreeIncrblobCursor(&pRows->cur);
+    if( bWrite && !p->par.bCompact ) sqlite3BtreeIncrblobCursor(&pRows->cur);
   }
   return rc;
 }
 
 static void rowsClose(LscRows *pRows){
   if( pRows->bOpen ) sqlite3BtreeCloseCursor(&pRows->cur);
-  pRows->bOpen = 0;
+  if( pRows->bBase ) sqlite3BtreeCloseCursor(&pRows->base);
+  pRows->bOpen = pRows->bBase = 0;
 }
 
 static i64 rowsId(LscRows *pRows){
@@ -244,7 +282,7 @@ static int rowsHeader(LscRows *pRows){
     if( at>nHead || n>nPayload-iBody ) return ixCorrupt(p, rowsId(pRows), "broken record");
     if( i==nCol-1 ){
       if( type<12 || (type&1) ) return ixCorrupt(p, rowsId(pRows), "no block");
-      if( n<p->par.nBlock ) return ixCorrupt(p, rowsId(pRows), "truncated block");
+      if( !p->par.bCompact && n<p->par.nBlock ) return ixCorrupt(p, rowsId(pRows), "truncated block");
       pRows->iData = iBody;
       pRows->nData = n;
     }else if( i==1 ){
@@ -381,8 +419,8 @@ static int ixNodeOfKey(LscIndex *p, sqlite3_value *pKey, i64 *piNode, int *pFoun
 
 /* ---- rows written as a whole ---- */
 
-/* Adds the row of a node: pBlock has par.nBlock bytes. pCur is a cursor for writing on the table. */
-static int rowInsert(LscIndex *p, BtCursor *pCur, i64 id, sqlite3_value *pKey, const u8 *aBlock, int flags){
+/* Sets the row of a node. pCur is a cursor for writing on the table. */
+static int rowInsert(LscIndex *p, BtCursor *pCur, i64 id, sqlite3_value *pKey, const u8 *aBlock, u32 nBlock, int flags){
   sqlite3_value *apValue[2];
   BtreePayload x;
   Mem null;
@@ -392,9 +430,9 @@ static int rowInsert(LscIndex *p, BtCursor *pCur, i64 id, sqlite3_value *pKey, c
   sqlite3VdbeMemInit(&null, p->db, MEM_Null);
   apValue[0] = &null;
   apValue[1] = pKey;
-  rc = recMake(p, apValue, p->bKeyed ? 2 : 1, p->par.nBlock, &a, &n);
+  rc = recMake(p, apValue, p->bKeyed ? 2 : 1, nBlock, &a, &n);
   if( rc!=SQLITE_OK ) return rc;
-  memcpy(&a[n - p->par.nBlock], aBlock, p->par.nBlock);
+  memcpy(&a[n - nBlock], aBlock, nBlock);
   memset(&x, 0, sizeof(x));
   x.nKey = id;
   x.pData = a;

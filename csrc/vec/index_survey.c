@@ -79,7 +79,7 @@ static int surveyGrow(LscSurvey *s){
   struct { void **pp; u64 nItem; } a[4];
   a[0].pp = (void**)&s->aId;      a[0].nItem = sizeof(i64);
   a[1].pp = (void**)&s->aFirst;   a[1].nItem = sizeof(u64);
-  a[2].pp = (void**)&s->aEdge;    a[2].nItem = s->p->par.nEdge;
+  a[2].pp = (void**)&s->aEdge;    a[2].nItem = s->p->par.nEdge + (u64)s->p->par.bCompact;
   a[3].pp = (void**)&s->aBroken;  a[3].nItem = 1;
   for(i=0; i<4; i++){
     void *pNew = sqlite3_realloc64(*a[i].pp, (n+1)*a[i].nItem);
@@ -139,6 +139,11 @@ static int surveyNode(LscSurvey *s){
   s->aId[s->n] = id;
   s->aBroken[s->n] = 1;
   rc = rowsHeader(&s->rows);
+  if( rc==SQLITE_OK && pPar->bCompact ){
+    rc = compactEdges(&s->rows, p->aId, &nTo);
+    s->aBroken[s->n] = rc!=SQLITE_OK;
+    if( rc==SQLITE_OK ) goto out;
+  }
   if( rc==SQLITE_OK ) rc = rowsRead(&s->rows, 0, pPar->nHead+pPar->nNode, p->aBlock);
   if( rc==SQLITE_OK ){
     nTo = ixGet2(&p->aBlock[8]);
@@ -153,16 +158,16 @@ static int surveyNode(LscSurvey *s){
     sqlite3_free(p->zErr);
     p->zErr = 0;
   }
+out:
   s->n++;
   return rc;
 }
 
-/* Second pass, one edge: slot j of node i, whose block is in p->aBlock. */
-static int surveyEdge(LscSurvey *s, i64 i, u32 j, const char *zName){
+/* Second pass, one edge: slot j of node i, whose block is in p->aBlock, to the node of an id. */
+static int surveyEdge(LscSurvey *s, i64 i, u32 j, i64 to, const char *zName){
   LscIndex *p = s->p;
   const LscIndexParams *pPar = &p->par;
-  const u8 *aSlot = &p->aBlock[ixSlotAt(pPar, j)];
-  i64 to = (i64)ixGet8(&aSlot[8]), iTo = surveyFind(s, to);
+  i64 iTo = surveyFind(s, to);
   float stored, distance;
   u64 k;
   int rc = SQLITE_OK;
@@ -183,11 +188,11 @@ static int surveyEdge(LscSurvey *s, i64 i, u32 j, const char *zName){
   }
   s->aIn[iTo]++;
   if( iTo==i ) return surveyNote(s, s->aId[i], 0, "edge to itself");
-  if( s->aBroken[iTo] ) return SQLITE_OK;
+  if( s->aBroken[iTo] || pPar->bCompact ) return SQLITE_OK;
   if( memcmp(&p->aBlock[ixVectorAt(pPar, j)], &s->aEdge[(u64)iTo*pPar->nEdge], pPar->nEdge) ){
     return surveyNote(s, s->aId[i], 0, "edge to %lld with another vector", to);
   }
-  memcpy(&stored, &aSlot[4], 4);
+  memcpy(&stored, &p->aBlock[ixSlotAt(pPar, j)+4], 4);
   distance = ixDistance(pPar, pPar->edgeType, &s->aEdge[(u64)i*pPar->nEdge], &s->aEdge[(u64)iTo*pPar->nEdge]);
   if( pPar->version>1 && stored!=distance && !(isnan(stored) && isnan(distance))
    && !(fabsf(stored-distance)<=2e-5f*(1+fabsf(distance))) ){
@@ -211,10 +216,14 @@ static int surveyEdges(LscSurvey *s){
     if( s->aBroken[i] ) continue;
     if( AtomicLoad(&p->db->u1.isInterrupted) ) return SQLITE_INTERRUPT;
     rc = rowsSeek(&s->rows, s->aId[i], &found);
-    if( rc==SQLITE_OK ) rc = rowsRead(&s->rows, 0, pPar->nBlock, p->aBlock);
+    if( rc==SQLITE_OK && pPar->bCompact ) rc = compactEdges(&s->rows, p->aId, &nTo);
+    else if( rc==SQLITE_OK ) rc = rowsRead(&s->rows, 0, pPar->nBlock, p->aBlock);
     if( rc!=SQLITE_OK ) break;
-    nTo = ixGet2(&p->aBlock[8]);
-    for(j=0; j<nTo && rc==SQLITE_OK; j++) rc = surveyEdge(s, i, j, p->zName);
+    if( !pPar->bCompact ) nTo = ixGet2(&p->aBlock[8]);
+    for(j=0; j<nTo && rc==SQLITE_OK; j++){
+      i64 to = pPar->bCompact ? p->aId[j] : (i64)ixGet8(&p->aBlock[ixSlotAt(pPar, j)+8]);
+      rc = surveyEdge(s, i, j, to, p->zName);
+    }
   }
   s->aFirst[s->n] = s->nTo;
   for(i=0; i<s->n; i++) s->nOrphan += s->aIn[i]==0 && s->n>1;

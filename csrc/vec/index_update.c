@@ -53,7 +53,7 @@ static int editInit(LscEdit *p, LscIndex *pIndex, LscRows *pRows){
   memset(p, 0, sizeof(*p));
   p->p = pIndex;
   p->pRows = pRows;
-  p->aFrom = sqlite3_malloc64(2*(u64)pIndex->par.nEdge);
+  p->aFrom = sqlite3_malloc64(2*(u64)pIndex->par.nEdge + 1);
   if( p->aFrom==0 ) return SQLITE_NOMEM_BKPT;
   p->aTo = p->aFrom + pIndex->par.nEdge;
   return SQLITE_OK;
@@ -118,6 +118,15 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
   int bNew = p->bNew && node==p->iNew, found, rc;
   u8 aCount[2];
   if( !lscGraphIsLive(g, node) ) return SQLITE_OK;
+  if( pPar->bCompact ){
+    Mem key;
+    if( bNew ) return SQLITE_OK;
+    p->bAt = 0;
+    rc = editSeek(p, node, &found);
+    if( rc!=SQLITE_OK || !found ) return rc==SQLITE_OK ? SQLITE_CORRUPT_VTAB : rc;
+    return rowInsert(pIndex, &p->pRows->cur, lscGraphId(g, node), ixInt(pIndex, &key, lscGraphId(g, node)),
+                     pIndex->aBlock, compactPack(pIndex, g, node, pIndex->aBlock), 0);
+  }
   rc = editVector(p, node, p->aFrom, &found);
   for(i=0; i<n && rc==SQLITE_OK; i++){
     u32 slot = aSlot[i].slot;
@@ -234,9 +243,11 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
     goto out;
   }
   memset(edit.aNew, 0, pPar->nBlock);
-  ixPut8(edit.aNew, (u64)id);
-  memcpy(&edit.aNew[pPar->nHead], pVector->pData, pPar->nNode);
-  if( pVector->type==LSC_F8 ) memset(&edit.aNew[pPar->nHead+pPar->n], 0, pPar->nNode-8-pPar->n);
+  if( !pPar->bCompact ){
+    ixPut8(edit.aNew, (u64)id);
+    memcpy(&edit.aNew[pPar->nHead], pVector->pData, pPar->nNode);
+  }
+  if( pVector->type==LSC_F8 && !pPar->bCompact ) memset(&edit.aNew[pPar->nHead+pPar->n], 0, pPar->nNode-8-pPar->n);
   rc = lscGraphNode(p->pGraph, id, &edit.iNew);
   edit.bNew = 1;
   changes.pCtx = &edit;
@@ -244,13 +255,14 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
   changes.xCount = editCount;
   ixWrote(p, p->pBt);
   if( rc==SQLITE_OK ){
-    lscGraphSetVector(p->pGraph, edit.iNew, ixWiden(p, pPar->type, &edit.aNew[pPar->nHead]), 1);
+    lscGraphSetVector(p->pGraph, edit.iNew, ixWiden(p, pPar->type, pVector->pData), 1);
     rc = lscGraphInsert(p->pGraph, edit.iNew, aStart, nStart, &changes);
   }
   if( rc==SQLITE_OK ) rc = editWrite(&edit);
   if( rc==SQLITE_OK ) rc = treeOpen(p, p->iRoot, 0, 1, &cur);
   if( rc==SQLITE_OK ){
-    rc = rowInsert(p, &cur, id, pKey, edit.aNew, 0);
+    u32 nNew = pPar->bCompact ? compactPack(p, p->pGraph, edit.iNew, edit.aNew) : pPar->nBlock;
+    rc = rowInsert(p, &cur, id, pKey, edit.aNew, nNew, 0);
     sqlite3BtreeCloseCursor(&cur);
   }
   if( rc==SQLITE_OK ) rc = rowIndex(p, id, pKey, 1);

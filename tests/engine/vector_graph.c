@@ -403,7 +403,7 @@ static int fileLoad(void *pCtx, LscGraph *g, uint32_t node, int64_t id){
   for(j=0; j<f->aCount[i] && rc==0; j++){
     rc = lscGraphNode(g, idOf(f->aTo[i*d->nCap+j]), &aTo[j]);
     for(k=0; k<n; k++) aRough[k] = roundf(row(d, f->aTo[i*d->nCap+j])[k]*20)/20;
-    if( rc==0 ) lscGraphSetVector(g, aTo[j], aRough, 0);
+    if( rc==0 && lscGraphIsUnknown(g, aTo[j]) ) lscGraphSetVector(g, aTo[j], aRough, 0);
   }
   if( rc==0 ) rc = lscGraphSetEdges(g, node, aTo, f->aCount[i]);
   free(aTo);
@@ -553,6 +553,21 @@ static void testCold(void){
   freeData(&d);
 }
 
+/* A delete does not look far for edges to the nodes that it cuts one off from: they mostly have others. */
+static void testColdDelete(void){
+  Data d = newData(LSC_COS, 4000, 64, 24, 0);
+  File f;
+  build(&d, 2);
+  f = newFile(&d);
+  lscGraphFree(d.g);
+  newGraph(&d, fileLoad, &f);
+  CHECK( fileDelete(&f, 2999)==0 );
+  printf("%u loaded\n", f.nLoad);
+  CHECK( f.nLoad<100 );
+  freeFile(&f);
+  freeData(&d);
+}
+
 static int stopSoon(void *pCtx, uint64_t nDone, uint64_t nTotal){
   uint64_t *p = pCtx;
   CHECK( nDone<=nTotal && nDone>=p[1] );
@@ -616,6 +631,7 @@ static int everything(Data *d, File *f){
   c.pCtx = f;
   rc = lscGraphNew(&c, &d->g);
   if( rc==0 ) rc = lscGraphNode(d->g, idOf(3), &node);
+  if( rc==0 ) rc = lscGraphSearch(d->g, row(d, 9), 5, 0, &node, 1, 0, 0, aHit, &nHit);
   if( rc==0 ) rc = lscGraphSearch(d->g, row(d, 9), 20, 25, &node, 1, allowSome, &modulus, aHit, &nHit);
   for(i=400; i<420 && rc==0; i++) rc = fileInsert(f, i, 3);
   for(i=0; i<40 && rc==0; i++) rc = fileDelete(f, 10*i);
@@ -647,6 +663,7 @@ static void testFaults(void){
 int main(int argc, char **argv){
   static const struct { const char *z; void (*x)(void); } a[] = {
     {"recall", testRecall}, {"build", testBuild}, {"twins", testTwins}, {"churn", testChurn}, {"cold", testCold},
+    {"cold delete", testColdDelete},
     {"stop", testStop}, {"faults", testFaults},
   };
   size_t i, nRun = 0;

@@ -18,6 +18,7 @@ N_OPERATIONS = 20_000
 N_ROWS = 300  # about which the table stays
 TABLES = {
     "rowid": ("id integer primary key, v f32_blob(8), x", ""),
+    "compact": ("x, v f32_blob(8), id integer primary key", ""),
     "text key": ("id text primary key, v f32_blob(8), x", " without rowid"),
 }
 Rows = dict[object, bytes | None]
@@ -30,7 +31,7 @@ class Table:
     def __init__(self, path: Path, kind: str, cache: int, seed: int) -> None:
         self.dice = random.Random(seed)
         self.rows: Rows = {}
-        self.key: Callable[[int], object] = (lambda n: n * 3 - 200) if kind == "rowid" else (lambda n: f"k{n}")
+        self.key: Callable[[int], object] = (lambda n: n * 3 - 200) if kind != "text key" else (lambda n: f"k{n}")
         self.savepoints: list[Rows] = []
         self.con, self.other = (libsql_core.connect(path, isolation_level=None) for _ in range(2))
         columns, end = TABLES[kind]
@@ -39,7 +40,8 @@ class Table:
             con.execute("pragma journal_mode = wal")
             con.execute("pragma synchronous = off")
         self.con.execute(f"create table t({columns}){end}")
-        self.con.execute("create index i on t(libsql_vector_idx(v, 'metric=l2'))")
+        form = ", 'type=compact'" if kind == "compact" else ""
+        self.con.execute(f"create index i on t(libsql_vector_idx(v, 'metric=l2'{form}))")
         self.found = self.true = 0
 
     def close(self) -> None:
