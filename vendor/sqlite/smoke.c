@@ -508,6 +508,46 @@ static void testVectorIndex(void){
   REQUIRE( n>1000 );
 }
 
+/* Pages of a file under a key, in both journal modes; a wrong key and none; another key; none any more. */
+static void testKeys(const char *zFolder){
+  static const char *const azCipher[] = { "aes256cbc", "xaes256gcm", "sqlcipher", "chacha20" };
+  static const char *const azMode[] = { "delete", "wal" };
+  char *zFile = sqlite3_mprintf("%s/keys.db", zFolder), *zErr;
+  int i, j;
+  for(i=0; i<8; i++){
+    sqlite3 *db = 0;
+    sqlite3_stmt *pStmt;
+    for(j=0; j<6; j++){
+      static const char *const azKey[] = { "right", "wrong", "", "right", "other", "" };
+      int rcWant = j==1 || j==2 ? SQLITE_NOTADB : SQLITE_OK;
+      char *zSql = sqlite3_mprintf("PRAGMA cipher=%s", azCipher[i/2]);
+      if( j==0 ) remove(zFile);
+      REQUIRE( sqlite3_open(zFile, &db)==SQLITE_OK );
+      REQUIRE( sqlite3_exec(db, zSql, 0, 0, 0)==SQLITE_OK );
+      sqlite3_free(zSql);
+      REQUIRE( sqlite3_key(db, azKey[j], -1)==SQLITE_OK );
+      if( j==0 ){
+        zSql = sqlite3_mprintf("PRAGMA journal_mode=%s; PRAGMA cache_size=5; CREATE TABLE t(a);"
+            "INSERT INTO t SELECT zeroblob(500) FROM pragma_function_list; SAVEPOINT s; UPDATE t SET a=a||1;"
+            "ROLLBACK TO s; RELEASE s; VACUUM", azMode[i%2]);
+        REQUIRE( sqlite3_exec(db, zSql, 0, 0, &zErr)==SQLITE_OK );
+        sqlite3_free(zSql);
+      }
+      REQUIRE( sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &pStmt, 0)==rcWant );
+      if( pStmt ){
+        REQUIRE( sqlite3_step(pStmt)==SQLITE_ROW );
+        REQUIRE( strcmp((const char*)sqlite3_column_text(pStmt, 0), "ok")==0 );
+      }
+      (void)sqlite3_finalize(pStmt);
+      if( j==3 ) REQUIRE( sqlite3_rekey(db, "other", 5)==SQLITE_OK );
+      if( j==4 ) REQUIRE( sqlite3_rekey(db, 0, 0)==SQLITE_OK );
+      REQUIRE( sqlite3_close(db)==SQLITE_OK );
+    }
+  }
+  remove(zFile);
+  sqlite3_free(zFile);
+}
+
 int main(int argc, char **argv){
   sqlite3_mem_methods mem;
   REQUIRE( sqlite3_config(SQLITE_CONFIG_GETMALLOC, &realMem)==SQLITE_OK );
@@ -528,6 +568,7 @@ int main(int argc, char **argv){
   testAlterColumn();
   REQUIRE( argc==2 );
   testLog(argv[1]);
+  testKeys(argv[1]);
   testVectors();
   testVectorIndex();
   REQUIRE( sqlite3_shutdown()==SQLITE_OK );
