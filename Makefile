@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-wal bench-vectors dist clean
+.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-crypto bench-wal bench-vectors dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -67,9 +67,15 @@ $(HEADER):
 vendor-check: ## Apply the patch queue to three SQLite releases, compile and try each.
 	$(PYTHON) vendor/sqlite/check.py
 
-bench: $(BIN)/python    ## Compare the speed with other modules (4 minutes).
-	$(BIN)/python -m pip install -q . apsw cysqlite pysqlite3-binary
-	cd benchmarks && ../$(BIN)/python dbapi.py $(ARGS)
+bench: ## Compare the speed with other modules (4 minutes).
+	$(PYTHON) -m venv $(VENV)-bench    # its apsw is not that of the tests
+	$(VENV)-bench/bin/python -m pip install -q . apsw cysqlite pysqlite3-binary
+	cd benchmarks && ../$(VENV)-bench/bin/python dbapi.py $(ARGS)
+
+bench-crypto: ## Compare what encryption costs with libSQL, SQLite3 Multiple Ciphers and SQLCipher (3 minutes).
+	$(PYTHON) -m venv $(VENV)-crypto   # its apsw is not that of `make bench`
+	$(VENV)-crypto/bin/python -m pip install -q . libsql apsw-sqlite3mc sqlcipher3-wheels
+	cd benchmarks && ../$(VENV)-crypto/bin/python crypto.py $(ARGS)
 
 bench-vectors: $(BIN)/python ## Compare exact vector search with libSQL, sqlite-vec, usearch and numpy (2 minutes).
 	$(BIN)/python -m pip install -q libsql pysqlite3-binary sqlite-vec usearch numpy

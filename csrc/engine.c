@@ -39,6 +39,8 @@
 #include "core/pool.c"
 #include "core/process.c"
 #include "core/read_ahead.c"
+#include "codec/kept.c"
+#include "codec/ahead.c"
 #include "core/row.c"
 #include "wal/batch.c"
 #include "core/stmt.c"

@@ -65,6 +65,7 @@ struct LscReadAhead {
   u32 nRun;                                 /* pages in order until then */
 };
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset);
+static void lsc_ahead_end(Pager *pPager);
 
 /* core/conn.c. lsc_conn_new() gives SQLITE_OK or SQLITE_NOMEM; lsc_conn_free() may be called again. */
 static int lsc_conn_new(sqlite3 *db);
@@ -162,6 +163,8 @@ static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum);
 static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, i64 iOffset);
 static int lsc_record_use(Pager *pPager, int bMain);
 static int lsc_page_read(PgHdr *pPg);
+static int lsc_page_kept(PgHdr *pPg);
+static void lsc_shrink(Pager *pPager);
 static i64 lsc_mmap_limit(Pager *pPager);
 static const char *lsc_error_text(sqlite3 *db, int rc);
 
@@ -179,7 +182,7 @@ static void lsc_secure_delete(Btree *p);
 static int lsc_vacuum_reserve(sqlite3 *db, int iDb, Btree *pTo, int bInto, int nReserve);
 
 /* codec/backup.c */
-static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest);
+static int lsc_backup_begin(sqlite3_backup *p);
 static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
 static int lsc_backup_step(sqlite3_backup *p, int rc);
 static void lsc_backup_end(sqlite3 *db);

@@ -53,6 +53,16 @@ def test_semantic_search() -> None:
     assert out[-1].startswith("To bake bread")
 
 
+def test_key_rotation() -> None:
+    out = run("-W", "error", "key_rotation.py", folder=ROOT / "examples")
+    assert out.splitlines() == [
+        "in the clear: False",
+        "it is encrypted with xaes256gcm and a key that is raw",
+        "found: [('Ada',)]",
+        "refused: file is not a database",
+    ]
+
+
 def test_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))

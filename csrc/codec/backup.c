@@ -6,15 +6,24 @@
 ** none, and gets its own by a change of the key at the end; until then it cannot be read by anybody.
 */
 
-/* The first step looks for its target. */
-static int lsc_backup_begin(sqlite3_backup *p, Btree *pDest){
-  Pager *pPager = sqlite3BtreePager(pDest);
-  LscCodec *pReal = pPager->pLscCodec, *pFill = 0;
+/* The target of a backup that has not begun. */
+static Btree *backupTarget(sqlite3_backup *p){
+#if SQLITE_VERSION_NUMBER>=3053000
+  if( p->pDest==0 ) return findBtree(p->pDestDb, p->pDestDb, p->zDestDb);
+#endif
+  return p->pDest;
+}
+
+/* The target is about to be locked. */
+static int lsc_backup_begin(sqlite3_backup *p){
+  Btree *pDest = backupTarget(p);
+  Pager *pPager = pDest ? sqlite3BtreePager(pDest) : 0;
+  LscCodec *pReal = pPager ? pPager->pLscCodec : 0, *pFill = 0;
   u8 aSecret[32];
   char *zErr = 0;
   i64 nFile = 0;
   int nPage = sqlite3BtreeGetPageSize(p->pSrc), rc;
-  if( p->bDestLocked || p->pDestDb==0 || pReal==0 || pReal->pCipher==0 || pReal->pReal ) return SQLITE_OK;
+  if( p->pDestDb==0 || pReal==0 || pReal->pCipher==0 || pReal->pReal ) return SQLITE_OK;
   if( sqlite3BtreeGetReserveNoMutex(p->pSrc)>=pReal->pCipher->nReserve || nPage-pReal->pCipher->nReserve<480
    || pDest->pBt->inTransaction!=TRANS_NONE || !p->pDestDb->autoCommit ) return SQLITE_OK;
   rc = isOpen(pPager->fd) ? sqlite3OsFileSize(pPager->fd, &nFile) : SQLITE_OK;

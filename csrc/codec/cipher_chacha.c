@@ -147,6 +147,6 @@ out:
 }
 
 static const LscCipher lscChacha = {
-  "chacha20", CHACHA_RESERVE, 1, 0, 1, 32, 48, sqlcSalt, chachaBegins, chachaDerive, chachaInit, chachaEncode,
+  "chacha20", CHACHA_RESERVE, 1, 1, 1, 32, 48, sqlcSalt, chachaBegins, chachaDerive, chachaInit, chachaEncode,
   chachaDecode
 };

@@ -12,6 +12,7 @@
 #define XAES_RAW 1
 #define XAES_SCRYPT 2
 #define XAES_PBKDF2 3
+#define XAES_BUNCH 256
 #define EVP_GET_TAG 0x10
 #define EVP_SET_TAG 0x11
 
@@ -72,6 +73,8 @@ static int xaesInit(LscCodec *p){
   ){
     return SQLITE_ERROR;
   }
+  p->nEncPart = 0;
+  p->bDecPart = 0;
   carry = k1[0]>>7;
   for(i=0; i<15; i++) k1[i] = (u8)(k1[i]<<1 | k1[i+1]>>7);
   k1[15] = (u8)(k1[15]<<1 ^ (carry ? 0x87 : 0));
@@ -95,8 +98,9 @@ static int xaesPageKey(LscCodec *p, const u8 *aNonce, u8 *aKey){
 }
 
 /* Sets up a context for one page: key, nonce and what is authenticated beside it. */
-static int xaesBegin(LscCodec *p, void *pCtx, int bEnc, Pgno pgno, const u8 *aClear, const u8 *aNonce){
+static int xaesBegin(LscCodec *p, int bEnc, Pgno pgno, const u8 *aClear, const u8 *aNonce){
   u8 aKey[32], aAad[LSC_SALT+8+4];
+  void *pCtx = bEnc ? p->pEnc : p->pDec;
   int nAad = LSC_SALT, n = 0, bOk;
   memcpy(aAad, p->keys.aSalt, LSC_SALT);
   if( pgno==1 ){
@@ -105,23 +109,36 @@ static int xaesBegin(LscCodec *p, void *pCtx, int bEnc, Pgno pgno, const u8 *aCl
   }
   sqlite3Put4byte(aAad+nAad, pgno);
   nAad += 4;
-  bOk = xaesPageKey(p, aNonce, aKey) && lscCrypto.EVP_CipherInit_ex(pCtx, 0, 0, aKey, aNonce+12, bEnc)
-     && lscCrypto.EVP_CipherUpdate(pCtx, 0, &n, aAad, nAad);
-  lscWipe(aKey, sizeof(aKey));
-  return bOk;
+  if( bEnc ? p->nEncPart>0 : p->bDecPart && memcmp(p->aDecPart, aNonce, 12)==0 ){
+    bOk = lscCrypto.EVP_CipherInit_ex(pCtx, 0, 0, 0, aNonce+12, bEnc);
+  }else{
+    bOk = xaesPageKey(p, aNonce, aKey) && lscCrypto.EVP_CipherInit_ex(pCtx, 0, 0, aKey, aNonce+12, bEnc);
+    lscWipe(aKey, sizeof(aKey));
+    memcpy(bEnc ? p->aEncPart : p->aDecPart, aNonce, 12);
+    if( bEnc ) p->nEncPart = bOk ? XAES_BUNCH : 0; else p->bDecPart = (u8)bOk;
+  }
+  if( bEnc ) p->nEncPart--;
+  return bOk && lscCrypto.EVP_CipherUpdate(pCtx, 0, &n, aAad, nAad);
+}
+
+/* All of a nonce is random, but up to XAES_BUNCH pages have the half in common that makes the page key. */
+static int xaesNonce(LscCodec *p, u8 *aNonce){
+  if( p->nEncPart<=0 ) return lscRandom(p, aNonce, 24);
+  memcpy(aNonce, p->aEncPart, 12);
+  return lscRandom(p, aNonce+12, 12);
 }
 
 static int xaesEncode(LscCodec *p, Pgno pgno, const u8 *aPage, u8 *aOut, int n){
   int iFrom = pgno==1 ? 24 : 0, U = n - XAES_RESERVE, nOut = 0, nEnd = 0, rc;
   u8 *aNonce = aOut+U+16;
   if( pgno==1 && aPage[20]<XAES_RESERVE ) return SQLITE_ERROR;
-  rc = lscRandom(p, aNonce, 24);
+  rc = xaesNonce(p, aNonce);
   if( rc!=SQLITE_OK ) return rc;
   if( pgno==1 ){
     memcpy(aOut, p->keys.aSalt, LSC_SALT);
     memcpy(aOut+16, aPage+16, 8);
   }
-  if( !xaesBegin(p, p->pEnc, 1, pgno, aPage+16, aNonce)
+  if( !xaesBegin(p, 1, pgno, aPage+16, aNonce)
    || !lscCrypto.EVP_CipherUpdate(p->pEnc, aOut+iFrom, &nOut, aPage+iFrom, U-iFrom) || nOut!=U-iFrom
    || !lscCrypto.EVP_CipherFinal_ex(p->pEnc, aOut+U, &nEnd)
    || !lscCrypto.EVP_CIPHER_CTX_ctrl(p->pEnc, EVP_GET_TAG, 16, aOut+U)
@@ -136,7 +153,7 @@ static int xaesDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
   u8 aTag[16];
   if( pgno==1 && memcmp(aPage, p->keys.aSalt, LSC_SALT)!=0 ) return SQLITE_NOTADB;
   memcpy(aTag, aPage+U, 16);
-  if( !xaesBegin(p, p->pDec, 0, pgno, aPage+16, aPage+U+16)
+  if( !xaesBegin(p, 0, pgno, aPage+16, aPage+U+16)
    || !lscCrypto.EVP_CipherUpdate(p->pDec, aPage+iFrom, &nOut, aPage+iFrom, U-iFrom) || nOut!=U-iFrom
    || !lscCrypto.EVP_CIPHER_CTX_ctrl(p->pDec, EVP_SET_TAG, 16, aTag)
    || lscCrypto.EVP_CipherFinal_ex(p->pDec, aPage+U, &nEnd)!=1

@@ -13,6 +13,7 @@
 
 typedef struct LscCipher LscCipher;
 typedef struct LscKeys LscKeys;
+typedef struct LscAhead LscAhead;
 
 /* What is made of a secret and a salt. */
 struct LscKeys {
@@ -42,6 +43,17 @@ struct LscCipher {
   int (*xDecode)(LscCodec *p, Pgno pgno, u8 *aPage, int n);
 };
 
+/* Decoded pages; kept.c. */
+typedef struct LscKept LscKept;
+struct LscKept {
+  Pgno *aPgno;                            /* owned: which page is in each place, 0 for none; NULL until it is needed */
+  u8 **apBlock;                           /* owned, and the blocks in it */
+  u32 iMask;                              /* places - 1 */
+  u32 iVersion;                           /* Pager.iDataVersion of all of them */
+  int nPage;                              /* the page size */
+  int nShift;                             /* 2^nShift pages are in a block */
+};
+
 struct LscCodec {
   const LscCipher *pCipher;               /* NULL: the file will tell */
   u8 *aSecret;                            /* owned */
@@ -63,8 +75,14 @@ struct LscCodec {
   u8 aNonce[1024];                        /* random bytes not used yet: the last nNonce */
   int nNonce, iFork;
   int rcRecord;                           /* what the page in aRaw gave when it was decoded */
+  LscAhead *pAhead;                       /* owned; ahead.c */
+  Pgno iDone;                             /* this page came decoded */
   Pgno iHole;                             /* this page was behind the end of the file */
   Pgno iBad;                              /* the last that could not be decoded */
+  LscKept kept;
+  u8 aEncPart[12], aDecPart[12];          /* of which nonces pEnc and pDec have the key */
+  int nEncPart;                           /* how many pages may still be encoded with it */
+  u8 bDecPart;                            /* pDec has one */
   const char *zWhy;                       /* more about the last error, or NULL */
   /* While the key is changed: the codec before, and the pages that the file has under this one. */
   LscCodec *pOld;
@@ -94,6 +112,19 @@ static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage);
 static int lscCodecFrames(
   LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
 );
+
+/* ahead.c */
+#if SQLITE_OS_UNIX
+static int lscCodedRead(Pager *pPager, Pgno pgno, u8 *aPage);
+#endif
+static void lscAheadStop(LscCodec *p);
+static void lscAheadFree(LscCodec *p);
+
+/* kept.c */
+static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage);
+static void lscKeptCommitted(Pager *pPager);
+static void keptFree(LscCodec *p);
+static void keptDrop(LscCodec *p, Pgno pgno);
 
 /* check.c */
 static int lscClearPageSize(const u8 *aPage1);

@@ -40,7 +40,9 @@ static void lscCodecFree(LscCodec *p){
   lscCodecFree(p->pOld);
   lscCodecFree(p->pReal);
   sqlite3BitvecDestroy(p->pDone);
+  lscAheadFree(p);
   codecFreeBuffers(p);
+  keptFree(p);
   sqlite3_free(p->aLog);
   if( p->aSecret ) lscWipe(p->aSecret, (size_t)p->nSecret);
   sqlite3_free(p->aSecret);
@@ -116,6 +118,7 @@ static int lscCodecDerive(LscCodec *p){
   sqlite3_mutex *mutex = sqlite3MutexAlloc(SQLITE_MUTEX_STATIC_MAIN);
   int bKeep = p->pCipher->bSalted && !p->bRaw, bKnown = 0, i, rc = SQLITE_OK;
   u8 aId[32];
+  lscAheadFree(p);
   if( bKeep && !codecId(p, aId) ) bKeep = 0;
   if( bKeep ){
     sqlite3_mutex_enter(mutex);
@@ -253,6 +256,8 @@ static int lscCodecTemp(sqlite3 *db, Pager *pPager){
 static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc){
   LscCodec *p = pPager->pLscCodec;
   if( p==0 ) return pData;
+  lscAheadStop(p);
+  keptDrop(p, pgno);
   *pRc = codecBuffers(p, pPager->pageSize);
   if( *pRc==SQLITE_OK ) *pRc = codecEncode(p, pgno, pData, p->aOut, pPager->pageSize);
   if( *pRc==SQLITE_OK && p->pDone ) *pRc = sqlite3BitvecSet(p->pDone, pgno);
@@ -321,6 +326,10 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
   LscCodec *p = pPager->pLscCodec;
   const void *pOut = aData;
   int rc = SQLITE_OK;
+  if( p ){
+    lscAheadStop(p);
+    keptDrop(p, pgno);
+  }
   if( p && bMain ) pOut = p->aRaw;
   else if( p ) pOut = lsc_file_page(pPager, pgno, aData, &rc);
   if( rc==SQLITE_OK ) rc = sqlite3OsWrite(pPager->fd, pOut, pPager->pageSize, iOffset);
@@ -338,12 +347,17 @@ static int lsc_page_read(PgHdr *pPg){
   Pager *pPager = pPg->pPager;
   LscCodec *p = pPager->pLscCodec;
   int rc;
+  if( p->iDone==pPg->pgno ){
+    p->iDone = 0;
+    return SQLITE_OK;
+  }
   if( p->iHole==pPg->pgno ){
     p->iHole = 0;
     if( !p->pCipher || !p->pCipher->bMac || pPager->eState>=PAGER_WRITER_LOCKED ) return SQLITE_OK;
     rc = SQLITE_NOTADB;
   }else{
     rc = lscCodecDecode(p, pPg->pgno, pPg->pData, pPager->pageSize);
+    if( rc==SQLITE_OK ) lscPageKeep(pPager, pPg->pgno, pPg->pData);
   }
   if( rc==SQLITE_NOTADB && pPg->pgno>1 ){
     p->iBad = pPg->pgno;
@@ -382,6 +396,7 @@ static int lscCodecFrames(
       aPg[i].pData = p->aLog + (i64)i*szPage;
       aPg[i].pDirty = 0;
       if( i ) aPg[i-1].pDirty = &aPg[i];
+      keptDrop(p, pNext->pgno);
       rc = codecEncode(p, pNext->pgno, pNext->pData, aPg[i].pData, szPage);
     }
     if( rc==SQLITE_OK ){

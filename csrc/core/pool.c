@@ -22,6 +22,7 @@ struct PoolJob {
   size_t nArg;                      /* bytes of one */
   int i, n;                         /* next argument, and how many there are */
   int nRunning;                     /* atomic: calls by threads of the pool */
+  int iFork;                        /* lsc_fork_count() where it was begun, if nobody waits at once */
   PoolJob *pNext;
 };
 
@@ -103,6 +104,28 @@ static void poolStart(int n){
   (void)pthread_attr_destroy(&attr);
 }
 
+/* With the mutex: the job is to be had, for n threads. */
+static void poolOffer(PoolJob *pJob, int n){
+  poolStart(n);
+  pJob->pNext = lscPool.pFirst;
+  lscPool.pFirst = pJob;
+  __atomic_fetch_add(&lscPool.nJob, 1, __ATOMIC_RELAXED);
+}
+
+/* No thread begins the job any more, and those that have are done. */
+static void poolFinish(PoolJob *pJob){
+  int i;
+  pthread_mutex_lock(&lscPool.mutex);
+  poolRemove(pJob);
+  if( __atomic_load_n(&pJob->nRunning, __ATOMIC_ACQUIRE)>0 ){
+    pthread_mutex_unlock(&lscPool.mutex);
+    for(i=0; i<POOL_SPIN && __atomic_load_n(&pJob->nRunning, __ATOMIC_ACQUIRE)>0; i++) poolPause();
+    pthread_mutex_lock(&lscPool.mutex);   /* the thread that made it zero may still hold it */
+    while( __atomic_load_n(&pJob->nRunning, __ATOMIC_ACQUIRE)>0 ) pthread_cond_wait(&lscPool.done, &lscPool.mutex);
+  }
+  pthread_mutex_unlock(&lscPool.mutex);
+}
+
 /* Calls xRun for the first of n arguments of nArg bytes, and for the others as far as there are threads in time. */
 static void lscPoolRun(void (*xRun)(void*), void *aArg, size_t nArg, int n){
   PoolJob job;
@@ -115,27 +138,34 @@ static void lscPoolRun(void (*xRun)(void*), void *aArg, size_t nArg, int n){
   job.n = n;
   if( n>1 ){
     pthread_mutex_lock(&lscPool.mutex);
-    poolStart(n-1);
-    job.pNext = lscPool.pFirst;
-    lscPool.pFirst = &job;
-    __atomic_fetch_add(&lscPool.nJob, 1, __ATOMIC_RELAXED);
+    poolOffer(&job, n-1);
     i = lscPool.nIdle;
     pthread_mutex_unlock(&lscPool.mutex);
     if( i==1 || n==2 ) pthread_cond_signal(&lscPool.work);
     else if( i>1 ) pthread_cond_broadcast(&lscPool.work);
   }
   xRun(aArg);
-  if( n>1 ){
-    pthread_mutex_lock(&lscPool.mutex);
-    poolRemove(&job);
-    if( __atomic_load_n(&job.nRunning, __ATOMIC_ACQUIRE)>0 ){
-      pthread_mutex_unlock(&lscPool.mutex);
-      for(i=0; i<POOL_SPIN && __atomic_load_n(&job.nRunning, __ATOMIC_ACQUIRE)>0; i++) poolPause();
-      pthread_mutex_lock(&lscPool.mutex);   /* the thread that made it zero may still hold it */
-      while( __atomic_load_n(&job.nRunning, __ATOMIC_ACQUIRE)>0 ) pthread_cond_wait(&lscPool.done, &lscPool.mutex);
-    }
-    pthread_mutex_unlock(&lscPool.mutex);
-  }
+  if( n>1 ) poolFinish(&job);
+}
+
+/* Has xRun called for one argument by a thread, if there is one in time. lscPoolWait() comes back behind that call, or
+** when there will be none: 1 if there was. In a forked child there is none. */
+static void lscPoolBegin(PoolJob *pJob, void (*xRun)(void*), void *pArg){
+  memset(pJob, 0, sizeof(*pJob));
+  pJob->xRun = xRun;
+  pJob->aArg = pArg;
+  pJob->n = 1;
+  pJob->iFork = lsc_fork_count();
+  pthread_mutex_lock(&lscPool.mutex);
+  poolOffer(pJob, 1);
+  pthread_mutex_unlock(&lscPool.mutex);
+  pthread_cond_signal(&lscPool.work);
+}
+
+static int lscPoolWait(PoolJob *pJob){
+  if( pJob->iFork!=lsc_fork_count() ) return 0;
+  poolFinish(pJob);
+  return pJob->i;
 }
 
 /* How many calls at once are of use. */

@@ -29,6 +29,12 @@ static int aheadFits(const Pager *p){
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){
   LscReadAhead *p = &pPager->lscAhead;
   const i64 nPage = pPager->pageSize;
+  if( pPager->pLscCodec ){
+    p->nRun = pgno-p->next<3 ? p->nRun+1 : 0;
+    p->next = pgno+1;
+    if( p->nRun>=AHEAD_RUN && aheadFits(pPager) && lscCodedRead(pPager, pgno, aPage) ) return SQLITE_OK;
+    return aheadNone(pPager, pgno, aPage, iOffset);
+  }
   if( pgno-p->first<p->n && p->iVersion==pPager->iDataVersion && aheadFits(pPager) ){
     memcpy(aPage, p->a + (pgno-p->first)*nPage, (size_t)nPage);
     p->next = pgno+1;
@@ -53,7 +59,7 @@ static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){
       return SQLITE_OK;
     }
   }
-  return aheadNone(pPager, pgno, aPage, iOffset);
+  return sqlite3OsRead(pPager->fd, aPage, (int)nPage, iOffset);
 }
 #else
 static int lsc_read_page(Pager *pPager, Pgno pgno, u8 *aPage, i64 iOffset){

@@ -113,6 +113,7 @@ static void lsc_btree_committed(Btree *pBt){
   Pager *pPager = sqlite3BtreePager(pBt);
   LscIndex *p = pBt->db && pBt->db->pLsc ? pBt->db->pLsc->pVecIndexes : 0;
   int bPages = (pBt->pBt->btsFlags & BTS_EXCLUSIVE)!=0 && pBt->db->nVdbeActive==0;      /* a backup into it */
+  lscKeptCommitted(pPager);
   for(; p; p=p->pNext){
     if( p->iPager!=pPager->iLscPager ) continue;
     if( p->iVersion+1==sqlite3PagerDataVersion(pPager) && !bPages ) p->iVersion++;

@@ -21,7 +21,7 @@ def is_raw(key: str) -> bool:
 
 
 def open_libsql(module: Any, path: str, cipher: str, key: str, before: list[str]) -> Any:
-    assert cipher == "aes256cbc" and not before
+    assert (cipher, before) == ("aes256cbc", [])
     return module.connect(path, encryption_key=key, isolation_level=None)
 
 

@@ -127,7 +127,7 @@ class Exchange:
                 self.left_something(size, journal)
 
     def can_leave(self, engine: str, journal: str) -> bool:
-        """Checksums in journals of SQLCipher and in those that MC calls sqlcipher are not the same: ours are SQLCipher's."""
+        """MC cannot use journals of SQLCipher, nor ours: it wants other checksums."""
         return engine != OURS or journal == "wal" or self.peer != "MC sqlcipher"
 
     def left_something(self, size: int, journal: str) -> None:

@@ -93,7 +93,7 @@ def change(dice: random.Random, data: bytes, page_size: int) -> bytes:
     else:
         changed = bytearray(data)
         for _ in range(dice.choice((1, 1, 3, 20))):
-            changed[dice.randrange(dice.choice((120, len(data))))] ^= 1 << dice.randrange(8)
+            changed[dice.randrange(min(len(data), dice.choice((120, len(data)))))] ^= 1 << dice.randrange(8)
         return bytes(changed)
     return b"".join(pages)
 
