@@ -153,7 +153,7 @@ class OursFromFile(Ours):
 
 
 class OursCompact(Ours):
-    parameters = ", 'compress_neighbors=float1bit', 'max_neighbors=24'"
+    parameters = ", 'type=compact'"
 
 
 class LibSql(Sql):

@@ -5,7 +5,7 @@
 ** 2000. So a graph that is whole is tried out: some of its nodes are looked for as if they were not there, and what
 ** walks find is compared with the nearest ones of all. One walk tells this for all beams up to its own: when the first
 ** ef entries of its beam are followed for the first time, these are what a walk with beam ef ends with. Done again when
-** the graph has grown or shrunk much.
+** the graph has grown or shrunk much, or as many nodes have come and gone.
 **
 ** A graph that is not whole cannot be tried out. There a walk goes on until the k nearest have stayed the same while it
 ** went on to nearly three times as many nodes.
@@ -89,6 +89,7 @@ static int graphTryOut(LscGraph *g){
   }
   graphBounds(g, aSample, nSample, aBound);
   g->beam = graphScanBeam(g) + 1;
+  g->bBeamAll = 0;
   for(iPart=0; iPart<3; iPart++){
     GraphProbe probe;
     uint32_t n = nSample>>iPart, ef;
@@ -114,8 +115,9 @@ static int graphTryOut(LscGraph *g){
       g->beam = aGraphStep[j];
       return 0;
     }
-    if( ef>=g->beam ) return 0;
+    if( ef>=g->beam ) break;
   }
+  g->bBeamAll = 1;
   return 0;
 }
 
@@ -127,16 +129,23 @@ static uint32_t graphBeamFor(uint32_t beam, uint32_t k){
   return wide<GRAPH_MAX_NODES/2 ? (uint32_t)wide : GRAPH_MAX_NODES/2;
 }
 
+/* That for GRAPH_NEAREST. */
+static uint32_t graphBaseBeam(const LscGraph *g){
+  if( g->beam==0 || !lscGraphIsWhole(g) ) return GRAPH_UNKNOWN_BEAM;
+  return g->bBeamAll && graphScanBeam(g)>=g->beam ? graphScanBeam(g) + 1 : g->beam;
+}
+
 static uint32_t lscGraphBeam(const LscGraph *g, uint32_t k){
-  return graphBeamFor(g->beam && lscGraphIsWhole(g) ? g->beam : GRAPH_UNKNOWN_BEAM, k);
+  return graphBeamFor(graphBaseBeam(g), k);
 }
 
 /* The same, when it is needed. */
 static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam){
   uint32_t nLive = lscGraphLive(g);
   int rc = 0;
-  if( lscGraphIsWhole(g) && (g->beam==0 || nLive/2>g->nBeamLive || nLive<g->nBeamLive/2) ){
+  if( lscGraphIsWhole(g) && (g->beam==0 || nLive/2>g->nBeamLive || nLive<g->nBeamLive/2 || g->nBeamEdit>nLive/2) ){
     g->nBeamLive = nLive;
+    g->nBeamEdit = 0;
     g->beam = 16;
     if( graphScanBeam(g)>16 ) rc = graphTryOut(g);
     if( rc ) g->beam = 0;

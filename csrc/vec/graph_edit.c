@@ -310,6 +310,7 @@ static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, ui
   if( (g->aState[node] & GRAPH_EXACT)==0 || graphRow(g, node)[0] ) return LSC_GRAPH_CORRUPT;
   if( g->c.nCap>g->nSlot && graphWiden(g, g->c.nCap<GRAPH_POOL-1 ? g->c.nCap : GRAPH_POOL-1) ) return LSC_GRAPH_NOMEM;
   graphSetLoaded(g, node);
+  g->nBeamEdit++;
   rc = graphGather(g, node, graphInsertBeam(g), aStart, nStart, a, &n);
   if( rc ) return rc;
   nTaken = graphPrune(g, a, n, graphFirstEdges(g));
@@ -399,6 +400,7 @@ static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pCh
   for(i=0; i<g->nNode && rc==0 && g->aIn[node]>0 && lscGraphIsWhole(g); i++){
     if( graphFindSlot(g, i, node)<graphRow(g, i)[0] ) rc = graphReplace(g, i, node, aTo, nTo, pChanges);
   }
+  g->nBeamEdit++;
   graphSetDead(g, node);
   for(i=0; i<nTo && rc==0; i++){
     rc = graphLoadBack(g, aTo[i]);

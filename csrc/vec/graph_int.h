@@ -90,6 +90,8 @@ struct LscGraph {
   uint32_t aMark[GRAPH_MARKS];        /* loaded nodes picked at random */
   uint32_t nMark, nMarkLoaded;        /* how many were loaded then */
   uint32_t beam, nBeamLive;           /* tried out, and how many nodes were there then; or 0 */
+  uint32_t nBeamEdit;                 /* nodes that came and went since */
+  uint8_t bBeamAll;                   /* no beam was better than looking at all nodes */
   GraphScratch s;
 };
 
@@ -170,6 +172,7 @@ static int graphProbe(const GraphScratch *s, GraphProbe *p);
 static uint32_t graphProbeNext(const GraphProbe *p);
 static uint32_t graphScanBeam(const LscGraph *g);
 static uint32_t graphBeamFor(uint32_t beam, uint32_t k);
+static uint32_t graphBaseBeam(const LscGraph *g);
 static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam);
 static int graphPatientWalk(LscGraph *g, const GraphQuery *q, uint32_t k, const uint32_t *aStart, uint32_t nStart,
                             uint32_t *pBeam);

@@ -350,7 +350,7 @@ static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t 
     bWalked = xAllow==0;
   }else if( bChosen ){
     rc = graphChooseBeam(g, k, &ef);
-    base = g->beam && lscGraphIsWhole(g) ? g->beam : GRAPH_UNKNOWN_BEAM;
+    base = graphBaseBeam(g);
   }
   if( rc ) goto out;
   if( ef<k ) ef = k;

@@ -269,10 +269,12 @@ static i64 rowsId(LscRows *pRows){
 static int rowsHeader(LscRows *pRows){
   LscIndex *p = pRows->p;
   u32 nPayload = sqlite3BtreePayloadSize(&pRows->cur), nLocal = 0, nHead = 0, at, iBody;
-  const u8 *a = sqlite3BtreePayloadFetch(&pRows->cur, &nLocal);
+  const void *pLocal = sqlite3BtreePayloadFetch(&pRows->cur, &nLocal);
+  u8 a[64+16] = {0};                /* a varint may be cut off */
   int i, nCol = p->bKeyed ? 3 : 2;
-  at = nLocal>=9 ? getVarint32(a, nHead) : 0;
-  if( at==0 || nHead>nLocal || nHead>64 ) return ixCorrupt(p, rowsId(pRows), "broken record");
+  memcpy(a, pLocal, MIN(nLocal, 64));
+  at = getVarint32(a, nHead);
+  if( nHead<at || nHead>nLocal || nHead>64 ) return ixCorrupt(p, rowsId(pRows), "broken record");
   iBody = nHead;
   for(i=0; i<nCol; i++){
     u32 type, n;

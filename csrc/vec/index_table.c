@@ -145,7 +145,7 @@ static int lscIndexFind(sqlite3 *db, const char *zIndex, LscIndex **pp, Index **
   int iDb, cookie = 0, rc;
   rc = topkSchema(db, zIndex, &iDb, &zName, pzErr);
   if( rc!=SQLITE_OK ) return rc;
-  rc = sqlite3Init(db, pzErr);
+  rc = scanSchemas(db, pzErr);
   if( rc!=SQLITE_OK ) return rc;
   pBt = db->aDb[iDb].pBt;
   if( pBt ){
@@ -153,8 +153,10 @@ static int lscIndexFind(sqlite3 *db, const char *zIndex, LscIndex **pp, Index **
     rc = sqlite3BtreeBeginTrans(pBt, 0, &cookie);
     sqlite3BtreeLeave(pBt);
     if( rc==SQLITE_OK && cookie!=db->aDb[iDb].pSchema->schema_cookie ){
+      sqlite3BtreeEnterAll(db);
       sqlite3ResetOneSchema(db, iDb);
-      rc = sqlite3Init(db, pzErr);
+      sqlite3BtreeLeaveAll(db);
+      rc = scanSchemas(db, pzErr);
     }
     if( rc!=SQLITE_OK ) return rc;
     rc = lscIndexOpen(db, iDb, zName, pp, pzErr);

@@ -207,11 +207,20 @@ static const char *scanRowid(Table *p){
   return 0;
 }
 
+/* Reads the schemas that are not loaded. */
+static int scanSchemas(sqlite3 *db, char **pzErr){
+  int rc;
+  sqlite3BtreeEnterAll(db);
+  rc = sqlite3Init(db, pzErr);
+  sqlite3BtreeLeaveAll(db);
+  return rc;
+}
+
 static int scanLocate(ScanCall *pCall, Table **ppTab, int *piCol, int *piDb){
   sqlite3 *db = pCall->db;
   Table *p;
   char *zErr = 0;
-  int i, rc = sqlite3Init(db, &zErr);
+  int i, rc = scanSchemas(db, &zErr);
   if( rc!=SQLITE_OK ) return scanError(pCall, rc, zErr);
   p = sqlite3FindTable(db, pCall->zTable, pCall->zSchema);
   if( p==0 ){

@@ -376,3 +376,26 @@ def test_older_formats(spoiled: Exchange, version: int) -> None:
         spoiled.work(engine, work)
         assert min(last(spoiled).recall) >= SEARCH_FLOOR[engine]
         assert (last(spoiled).blocks["version"], last(spoiled).blocks["wrong"]) == (version, [])
+
+
+def test_libsql_refuses_a_compact_index(tmp_path: Path) -> None:
+    """It neither searches one nor writes past it; what is in the table is read by all."""
+    make: Steps = [
+        "create table t(id integer primary key, v f32_blob(3))",
+        "insert into t(v) values (vector('[1,2,3]')), (vector('[3,2,1]'))",
+        "create index i on t(libsql_vector_idx(v, 'type=compact'))",
+    ]
+    run(OURS, tmp_path, [("all", "compact.db", make)])
+    for sql, message in (
+        ("select id from vector_top_k('i', '[1,2,3]', 1)", "failed to open diskann index"),
+        ("insert into t(v) values (vector('[1,1,1]'))", "SQL logic error"),
+        ("update t set v = vector('[1,1,1]')", "SQL logic error"),
+        ("delete from t where id = 1", "SQL logic error"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            run("libsql", tmp_path, [("all", "compact.db", [sql])])
+    seen = run("libsql", tmp_path, [("all", "compact.db", ["select id, vector_extract(v) from t"])])["all"]
+    assert seen["1"] == "[(1, '[1,2,3]'), (2, '[3,2,1]')]"
+    again: Steps = ["select * from vector_index_check('i')", "select id from vector_top_k('i', '[1,2,3]', 1)"]
+    seen = run(OURS, tmp_path, [("all", "compact.db", again)])["all"]
+    assert (seen["1"], seen["2"]) == ("[]", "[(1,)]")

@@ -33,7 +33,8 @@ def fill(con: libsql_core.Connection, table: str, seed: int = 1) -> None:
 @pytest.fixture
 def db() -> Iterator[libsql_core.Connection]:
     con = libsql_core.connect(":memory:", isolation_level=None)
-    con.execute("create table t(id integer primary key, year int, v f32_blob(4), w blob as (v), u as (year % 4))")
+    columns = "id integer primary key, year int, v f32_blob(4), w f32_blob(4) as (v), u as (year % 4)"
+    con.execute(f"create table t({columns})")
     fill(con, "t")
     con.execute("create index by_cos on t(libsql_vector_idx(v))")
     con.execute("pragma libsql_vector_order = on")
@@ -247,6 +248,14 @@ def test_metrics(db: libsql_core.Connection) -> None:
         assert uses(db, f"select id from t order by vector_distance_{other}(v, {X}) limit 9") == (metric == "cos")
 
 
+def test_compact(db: libsql_core.Connection) -> None:
+    db.execute("drop index by_cos")
+    db.execute("create index small on t(libsql_vector_idx(v, 'type=compact', 'metric=l2'))")
+    sql = f"select id from t order by vector_distance_l2(v, {X}) limit 9"
+    assert uses(db, sql) == 1
+    both(db, sql)
+
+
 def test_bits(db: libsql_core.Connection) -> None:
     db.execute("create table bit(id integer primary key, v f1bit_blob(4))")
     db.execute("insert into bit select id, vector1bit(v) from t")
@@ -365,11 +374,11 @@ def test_statements_are_prepared_again(db: libsql_core.Connection) -> None:
 
 
 def test_a_statement_that_runs_goes_on(db: libsql_core.Connection) -> None:
-    first = db.execute(f"select id from t order by {COS} limit 5")
+    farther = f"select count(*) from t b where b.id > t.id and b.year + {COS} > 0"
+    first = db.execute(f"select id, ({farther}) from t where id < 60")
     assert first.fetchone() is not None
     db.execute("pragma libsql_vector_order = off")
-    db.execute("pragma libsql_vector_order = on")
-    assert len(first.fetchall()) == 4
+    assert len(first.fetchall()) == 19  # each row opens the table once more
 
 
 def test_authorizer(db: libsql_core.Connection) -> None:
