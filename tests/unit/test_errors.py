@@ -68,6 +68,7 @@ CONNECTION_CALLS: dict[str, Call] = {
     "isolation_level": lambda c: c.isolation_level,
     "iterdump": lambda c: list(c.iterdump()),
     "load_extension": lambda c: c.load_extension("nowhere"),
+    "rekey": lambda c: c.rekey("secret"),
     "rollback": lambda c: c.rollback(),
     "serialize": lambda c: c.serialize(),
     "set_authorizer": lambda c: c.set_authorizer(None),
