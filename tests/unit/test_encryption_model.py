@@ -24,7 +24,7 @@ SUMS = "select count(*), sum(id), sum(length(x)), sum(unicode(substr(x, id % 5 +
 class Twin:
     """A plain and an encrypted database that get the same statements by the same connections."""
 
-    def __init__(self, folder: Path, cipher: str, mode: str, seed: str) -> None:
+    def __init__(self, folder: Path, cipher: Any, mode: str, seed: str) -> None:
         self.folder, self.cipher = folder, cipher
         self.dice = random.Random(seed)
         self.connections: list[tuple[libsql_core.Connection, libsql_core.Connection]] = []
@@ -49,7 +49,7 @@ class Twin:
             plain = libsql_core.connect(self.folder / "plain.db", timeout=0, isolation_level=None)
             coded = libsql_core.connect(
                 self.folder / "coded.db", timeout=0, isolation_level=None,
-                encryption_key=KEYS[self.cipher], cipher=self.cipher,  # type: ignore[arg-type]
+                encryption_key=KEYS[self.cipher], cipher=self.cipher,
             )  # fmt: skip
             self.connections.append((plain, coded))
             for sql in ("pragma cache_size = 4", "pragma synchronous = off", "pragma secure_delete = on"):
