@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-crypto bench-wal bench-vectors dist clean
+.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-crypto bench-wal bench-vectors bench-index dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -78,8 +78,12 @@ bench-crypto: ## Compare what encryption costs with libSQL, SQLite3 Multiple Cip
 	cd benchmarks && ../$(VENV)-crypto/bin/python crypto.py $(ARGS)
 
 bench-vectors: $(BIN)/python ## Compare exact vector search with libSQL, sqlite-vec, usearch and numpy (2 minutes).
-	$(BIN)/python -m pip install -q libsql pysqlite3-binary sqlite-vec usearch numpy
+	$(BIN)/python -m pip install -q . libsql pysqlite3-binary sqlite-vec usearch numpy
 	cd benchmarks && ../$(BIN)/python vector_exact.py $(ARGS)
+
+bench-index: $(BIN)/python ## Compare vector indexes with libSQL, hnswlib, usearch and sqlite-vec (long).
+	$(BIN)/python -m pip install -q . libsql hnswlib usearch pysqlite3-binary sqlite-vec numpy
+	cd benchmarks && ../$(BIN)/python vector_ann.py $(ARGS)
 
 bench-wal: ## Compare the speed in WAL mode with unpatched SQLite (4 minutes).
 	$(PYTHON) benchmarks/wal_dispatch.py $(ARGS)

@@ -63,6 +63,25 @@ def test_key_rotation() -> None:
     ]
 
 
+def test_document_index() -> None:
+    out = run("-W", "error", "document_index.py", folder=ROOT / "examples").splitlines()
+    assert [line for line in out if not line.startswith("  ")] == [
+        "all",
+        "lang = 'fr'",
+        "lang = 'en' AND year >= 2020",
+        "through the index: True",
+        "the same rows: True",
+        "after DELETE: 0",
+        out[-2],
+        "recall at least 0.95: True",
+    ]
+    found = [line.split() for line in out if line.startswith("  ")]
+    assert [words[-1] for words in found] == ["7"] * 9
+    assert {words[1] for words in found[3:6]} == {"fr"}
+    assert {words[1] for words in found[6:]} == {"en"}
+    assert re.fullmatch(r"2\d{3} nodes, \d\d\.\d times the vectors, 0 problems", out[-2])
+
+
 def test_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
