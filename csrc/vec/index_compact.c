@@ -128,17 +128,20 @@ static int compactLoaded(LscRows *pRows, LscGraph *g){
   return rc;
 }
 
-/* The value of a node's row, at most nBlock bytes. */
-static u32 compactPack(LscIndex *p, LscGraph *g, u32 node, u8 *a){
-  u32 nTo, i, at;
-  const u32 *aTo = lscGraphEdges(g, node, &nTo);
-  i64 *aId = p->aId;
-  for(i=0; i<nTo; i++) aId[i] = lscGraphId(g, aTo[i]);
+/* The value of a row with edges to these ids, which get sorted; at most nBlock bytes. */
+static u32 compactPack(i64 *aId, u32 nTo, u8 *a){
+  u32 i, at = (u32)sqlite3PutVarint(a, nTo);
   if( nTo>1 ) qsort(aId, nTo, sizeof(*aId), ixCompareIds);
-  at = (u32)sqlite3PutVarint(a, nTo);
   for(i=0; i<nTo; i++){
     u64 u = i ? (u64)aId[i] - (u64)aId[i-1] : ((u64)aId[0]<<1) ^ (aId[0]<0 ? ~(u64)0 : 0);
     at += (u32)sqlite3PutVarint(&a[at], u);
   }
   return at;
+}
+
+static u32 compactNode(LscIndex *p, LscGraph *g, u32 node, u8 *a){
+  u32 nTo, i;
+  const u32 *aTo = lscGraphEdges(g, node, &nTo);
+  for(i=0; i<nTo; i++) p->aId[i] = lscGraphId(g, aTo[i]);
+  return compactPack(p->aId, nTo, a);
 }

@@ -141,7 +141,7 @@ static u32 fillBlock(LscFill *p, u32 node, u8 *aBlock){
   const LscIndexParams *pPar = &p->p->par;
   u32 nTo, i;
   const u32 *aTo = lscGraphEdges(p->pGraph, node, &nTo);
-  if( pPar->bCompact ) return compactPack(p->p, p->pGraph, node, aBlock);
+  if( pPar->bCompact ) return compactNode(p->p, p->pGraph, node, aBlock);
   memset(aBlock, 0, pPar->nBlock);
   ixPut8(aBlock, (u64)lscGraphId(p->pGraph, node));
   ixPut2(&aBlock[8], nTo);
@@ -283,7 +283,8 @@ static int lscFillAdd(LscFill *p, sqlite3_value *pVector, sqlite3_value *pKey, c
       rc = ixDuplicate(p->p);
     }else{
       i64 id = p->p->bKeyed ? (i64)p->pParts->n + 1 : sqlite3_value_int64(pKey);
-      rc = partsAdd(p->pParts, id, fillPart(p, &v), pKey);
+      const u8 *a = p->p->par.bCompact ? ixWiden(p->p, v.type, v.pData) : fillPart(p, &v);
+      rc = partsAdd(p->pParts, id, a, pKey);
     }
     ixTakeError(p->p, rc, pzErr);
     sqlite3BtreeLeave(p->p->pBt);

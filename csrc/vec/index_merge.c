@@ -26,7 +26,7 @@ static void mergeClear(PartMerge *m){
 }
 
 static int mergeNew(LscParts *p, PartMerge *m){
-  const LscIndexParams *pPar = &p->p->par;
+  const LscIndexParams *pPar = &p->par;
   u64 nMost = 2*(u64)pPar->nCap;
   u32 i, node;
   int rc;
@@ -46,7 +46,7 @@ static int mergeNew(LscParts *p, PartMerge *m){
 /* The candidates of row i. */
 static int mergeRead(PartMerge *m, u32 i, u32 *pn){
   LscParts *p = m->p;
-  const LscIndexParams *pPar = &p->p->par;
+  const LscIndexParams *pPar = &p->par;
   u32 nItem = 16 + pPar->nEdge, nFirst = 0, nSecond = 0, n = 0, j, k;
   int rc = treeTempGet(&p->edges, 2*(i64)i, &m->aEdges, &m->nEdgesAlloc, &nFirst);
   if( rc==SQLITE_OK ) rc = partGrow(&m->aEdges, &m->nEdgesAlloc, nFirst + (u64)nItem*pPar->nCap);
@@ -88,7 +88,7 @@ static int partsId(LscParts *p, u32 i, i64 *pId){
 
 /* Edge j of a block, to a row with that vector in the edge type. */
 static void partsSlot(LscParts *p, u8 *aVector, u8 *aSlot, const u8 *aOwn, i64 idTo, const u8 *aEdge){
-  const LscIndexParams *pPar = &p->p->par;
+  const LscIndexParams *pPar = &p->par;
   float d = ixDistance(pPar, pPar->edgeType, aOwn, aEdge);
   memcpy(aVector, aEdge, pPar->nEdge);
   memset(aSlot, 0, 4);
@@ -96,12 +96,21 @@ static void partsSlot(LscParts *p, u8 *aVector, u8 *aSlot, const u8 *aOwn, i64 i
   ixPut8(aSlot+8, (u64)idTo);
 }
 
+/* A row of a compact index with these edges. */
+static int partsCompact(LscParts *p, const u32 *aTo, u32 nTo, u8 *aBlock, u32 *pnBlock){
+  u32 j;
+  int rc = SQLITE_OK;
+  for(j=0; j<nTo && rc==SQLITE_OK; j++) rc = partsId(p, aTo[j], &p->p->aId[j]);
+  *pnBlock = compactPack(p->p->aId, nTo, aBlock);
+  return rc;
+}
+
 /* Chooses the edges of row i and writes its block. */
 static int mergeRow(PartMerge *m, u32 i, BtCursor *pCur){
   LscParts *p = m->p;
   LscIndex *pIndex = p->p;
-  const LscIndexParams *pPar = &pIndex->par;
-  u32 n, j, *aList;
+  const LscIndexParams *pPar = &p->par;
+  u32 n, j, nBlock = pPar->nBlock, *aList;
   i64 id = 0;
   sqlite3_value *pKey = 0;
   Mem rowid;
@@ -127,7 +136,10 @@ static int mergeRow(PartMerge *m, u32 i, BtCursor *pCur){
   ixPut2(&m->aBlock[8], n);
   if( pKey==0 ) ixInt(pIndex, &rowid, id);
   if( rc==SQLITE_OK ) rc = treeTempPut(&p->lists, i, p->aList, sizeof(u32)*(u64)n);
-  if( rc==SQLITE_OK ) rc = rowInsert(pIndex, pCur, id, pKey ? pKey : &rowid, m->aBlock, p->bSorted ? BTREE_APPEND : 0);
+  if( rc==SQLITE_OK && pPar->bCompact ) rc = partsCompact(p, aList, n, m->aBlock, &nBlock);
+  if( rc==SQLITE_OK ){
+    rc = rowInsert(pIndex, pCur, id, pKey ? pKey : &rowid, m->aBlock, nBlock, p->bSorted ? BTREE_APPEND : 0);
+  }
   if( rc==SQLITE_OK ) rc = rowIndex(pIndex, id, pKey ? pKey : &rowid, 1);
 out:
   sqlite3ValueFree(pKey);
@@ -182,7 +194,7 @@ static int reachFrom(LscParts *p, u32 i, u64 *pnQueue){
 /* Writes another edge, in the list and in the block. The slot is free, or what is there goes. */
 static int reachAdd(LscParts *p, u32 iFrom, u32 iTo, u32 slot, u32 n){
   LscIndex *pIndex = p->p;
-  const LscIndexParams *pPar = &pIndex->par;
+  const LscIndexParams *pPar = &p->par;
   u8 *aOwn = sqlite3_malloc64(3*(u64)pPar->nEdge), aSlot[16], aCount[2];
   LscRows rows;
   i64 id = 0, idTo = 0;
@@ -202,11 +214,20 @@ static int reachAdd(LscParts *p, u32 iFrom, u32 iTo, u32 slot, u32 n){
     rc = rowsOpen(pIndex, 1, &rows);
     if( rc==SQLITE_OK ) rc = rowsSeek(&rows, id, &found);
     if( rc==SQLITE_OK && !found ) rc = SQLITE_CORRUPT_VTAB;
+    if( rc==SQLITE_OK && pPar->bCompact ){
+      Mem key;
+      u32 nBlock;
+      rc = partsCompact(p, (u32*)p->aList, n, pIndex->aBlock, &nBlock);
+      if( rc==SQLITE_OK ) rc = rowInsert(pIndex, &rows.cur, id, ixInt(pIndex, &key, id), pIndex->aBlock, nBlock, 0);
+      rowsClose(&rows);
+      goto out;
+    }
     if( rc==SQLITE_OK ) rc = rowsWrite(&rows, ixVectorAt(pPar, slot), pPar->nEdge, aOwn + 2*(u64)pPar->nEdge);
     if( rc==SQLITE_OK ) rc = rowsWrite(&rows, ixSlotAt(pPar, slot), 16, aSlot);
     if( rc==SQLITE_OK ) rc = rowsWrite(&rows, 8, 2, aCount);
     rowsClose(&rows);
   }
+out:
   sqlite3_free(aOwn);
   return rc;
 }
@@ -230,12 +251,12 @@ static int reachAll(LscParts *p){
       iFrom = ((u32*)p->aList)[j];
       if( !p->aReached[iFrom] ) continue;
       rc = reachList(p, iFrom, &n);
-      bFrom = n<p->p->par.nCap;
+      bFrom = n<p->par.nCap;
     }
     for(iAny=nQueue; iAny-->0 && rc==SQLITE_OK && !bFrom; ){
       iFrom = p->aQueue[iAny];
       rc = reachList(p, iFrom, &n);
-      bFrom = n<p->p->par.nCap;
+      bFrom = n<p->par.nCap;
     }
     if( rc==SQLITE_OK && bFrom ) rc = reachAdd(p, iFrom, i, n, n);
     if( rc==SQLITE_OK && bFrom ) rc = reachFrom(p, i, &nQueue);
@@ -260,14 +281,14 @@ static int reachBack(LscParts *p){
       if( j<n ){
         p->aReached[i] = 1;
         bChanged = 1;
-      }else if( !bLeft || n<p->p->par.nCap ){
+      }else if( !bLeft || n<p->par.nCap ){
         bLeft = 1;
         iLeft = i;
       }
     }
     if( rc!=SQLITE_OK || bChanged || !bLeft ) continue;
     rc = reachList(p, iLeft, &n);
-    if( rc==SQLITE_OK ) rc = reachAdd(p, iLeft, p->entry, n<p->p->par.nCap ? n : n-1, n);
+    if( rc==SQLITE_OK ) rc = reachAdd(p, iLeft, p->entry, n<p->par.nCap ? n : n-1, n);
     p->aReached[iLeft] = 1;
   }
   return rc;
@@ -275,7 +296,7 @@ static int reachBack(LscParts *p){
 
 /* Builds and writes the index; its shadow table is empty. */
 static int partsBuild(LscParts *p){
-  const LscIndexParams *pPar = &p->p->par;
+  const LscIndexParams *pPar = &p->par;
   LscGraph *g = 0;
   u64 nMost;
   u32 i, nLargest = 0;

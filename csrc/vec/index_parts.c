@@ -27,6 +27,7 @@ typedef struct PartTree {
 
 typedef struct LscParts {
   LscIndex *p;
+  LscIndexParams par;               /* the index's; of a compact one with vectors */
   u64 nLimit;                       /* bytes */
   PartTree rows, edges, lists;
   u32 n, nAlloc;                    /* rows */
@@ -116,13 +117,22 @@ static int partsNew(LscIndex *pIndex, u64 nLimit, LscParts **pp){
   int rc = p ? treeTempOpen(pIndex->db, &p->rows) : SQLITE_NOMEM_BKPT;
   if( rc!=SQLITE_OK ) return rc;
   p->p = pIndex;
+  p->par = pIndex->par;
+  if( p->par.bCompact ){
+    p->par.type = p->par.metric==LSC_HAMMING ? LSC_F1BIT : LSC_F32;
+    p->par.edgeType = p->par.metric==LSC_HAMMING ? LSC_F1BIT : LSC_F8;
+    p->par.nHead = 16;
+    p->par.nNode = (u32)lscVectorSize(p->par.type, p->par.n);
+    p->par.nEdge = (u32)lscVectorSize(p->par.edgeType, p->par.n);
+    p->par.nBlock = p->par.nHead + p->par.nNode + p->par.nCap*(p->par.nEdge+16);
+  }
   p->nLimit = nLimit;
   p->bSorted = 1;
   return SQLITE_OK;
 }
 
 static int partsAdd(LscParts *p, i64 id, const u8 *aData, sqlite3_value *pKey){
-  const LscIndexParams *pPar = &p->p->par;
+  const LscIndexParams *pPar = &p->par;
   u8 *aKey = 0;
   u32 nKey = 0;
   int rc = SQLITE_OK;
@@ -146,13 +156,13 @@ static int partsAdd(LscParts *p, i64 id, const u8 *aData, sqlite3_value *pKey){
 static int partsRow(LscParts *p, u32 i){
   u32 n;
   int rc = treeTempGet(&p->rows, i, &p->aRow, &p->nRowAlloc, &n);
-  return rc==SQLITE_OK && n<8+p->p->par.nNode ? SQLITE_CORRUPT_BKPT : rc;
+  return rc==SQLITE_OK && n<8+p->par.nNode ? SQLITE_CORRUPT_BKPT : rc;
 }
 
 static const u8 *partsData(const LscParts *p){ return p->aRow + 8; }
 
 static int partsKey(LscParts *p, sqlite3_value **ppKey){
-  const u8 *a = p->aRow + 8 + p->p->par.nNode;
+  const u8 *a = p->aRow + 8 + p->par.nNode;
   u32 type, nHead, at;
   at = getVarint32(a, nHead);
   at += getVarint32(&a[at], type);
@@ -186,8 +196,8 @@ static int partsNode(LscParts *p, u32 i, LscGraph *g, u8 *aEdge){
   int rc = partsRow(p, i);
   if( rc==SQLITE_OK ) rc = lscGraphNode(g, i, &node);
   if( rc!=SQLITE_OK ) return rc;
-  lscGraphSetVector(g, node, ixWiden(p->p, p->p->par.type, partsData(p)), 1);
-  return aEdge ? ixToEdge(&p->p->par, partsData(p), aEdge) : SQLITE_OK;
+  lscGraphSetVector(g, node, ixWiden(p->p, p->par.type, partsData(p)), 1);
+  return aEdge ? ixToEdge(&p->par, partsData(p), aEdge) : SQLITE_OK;
 }
 
 /* A graph of some rows, the centres among them in *paCentre. */
@@ -223,7 +233,7 @@ static int partsAssign(LscParts *p, u32 nMost){
     rc = partsRow(p, i);
     if( rc==SQLITE_OK ) rc = partsStep(p);
     if( rc!=SQLITE_OK ) break;
-    lscGraphRank(g, ixWiden(p->p, p->p->par.type, partsData(p)), aCentre, p->nPart, aHit);
+    lscGraphRank(g, ixWiden(p->p, p->par.type, partsData(p)), aCentre, p->nPart, aHit);
     for(j=k=0; j<2 && k<p->nPart; k++){
       u32 iPart = aHit[k].node;
       if( p->aSize[iPart]>=nMost ) continue;
@@ -241,9 +251,9 @@ static int partsAssign(LscParts *p, u32 nMost){
 
 /* Writes the edges that the nodes of a part got. */
 static int partsEdges(LscParts *p, LscGraph *g, u32 iPart, const u8 *aEdge){
-  u32 nEdge = p->p->par.nEdge, nNode = lscGraphCount(g), node, nTo, i;
+  u32 nEdge = p->par.nEdge, nNode = lscGraphCount(g), node, nTo, i;
   u64 nItem = 16 + (u64)nEdge;
-  int rc = partGrow(&p->aList, &p->nListAlloc, nItem*p->p->par.nCap);
+  int rc = partGrow(&p->aList, &p->nListAlloc, nItem*p->par.nCap);
   for(node=0; node<nNode && rc==SQLITE_OK; node++){
     const u32 *aTo = lscGraphEdges(g, node, &nTo);
     u32 iRow = (u32)lscGraphId(g, node);
@@ -261,7 +271,7 @@ static int partsEdges(LscParts *p, LscGraph *g, u32 iPart, const u8 *aEdge){
 }
 
 static int partsLink(LscParts *p, u32 iPart, u32 *pMost){
-  u32 nEdge = p->p->par.nEdge, i, n = 0, entry = 0;
+  u32 nEdge = p->par.nEdge, i, n = 0, entry = 0;
   LscGraph *g = 0;
   u8 *aEdge = sqlite3_malloc64((u64)p->aSize[iPart]*nEdge + 1);
   int rc = aEdge ? partsGraph(p, p->aSize[iPart], &g) : SQLITE_NOMEM_BKPT;

@@ -125,7 +125,7 @@ static int editNode(LscEdit *p, const LscSlot *aSlot, u32 n){
     rc = editSeek(p, node, &found);
     if( rc!=SQLITE_OK || !found ) return rc==SQLITE_OK ? SQLITE_CORRUPT_VTAB : rc;
     return rowInsert(pIndex, &p->pRows->cur, lscGraphId(g, node), ixInt(pIndex, &key, lscGraphId(g, node)),
-                     pIndex->aBlock, compactPack(pIndex, g, node, pIndex->aBlock), 0);
+                     pIndex->aBlock, compactNode(pIndex, g, node, pIndex->aBlock), 0);
   }
   rc = editVector(p, node, p->aFrom, &found);
   for(i=0; i<n && rc==SQLITE_OK; i++){
@@ -261,7 +261,7 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
   if( rc==SQLITE_OK ) rc = editWrite(&edit);
   if( rc==SQLITE_OK ) rc = treeOpen(p, p->iRoot, 0, 1, &cur);
   if( rc==SQLITE_OK ){
-    u32 nNew = pPar->bCompact ? compactPack(p, p->pGraph, edit.iNew, edit.aNew) : pPar->nBlock;
+    u32 nNew = pPar->bCompact ? compactNode(p, p->pGraph, edit.iNew, edit.aNew) : pPar->nBlock;
     rc = rowInsert(p, &cur, id, pKey, edit.aNew, nNew, 0);
     sqlite3BtreeCloseCursor(&cur);
   }
