@@ -91,7 +91,9 @@ out:
 
 /* As much memory as can be is to be freed. */
 static void lsc_shrink(Pager *pPager){
-  if( pPager->pLscCodec ) keptFree(pPager->pLscCodec);
+  if( pPager->pLscCodec==0 ) return;
+  keptFree(pPager->pLscCodec);
+  lscAheadFree(pPager->pLscCodec);
 }
 
 /* The pager writes a page. */

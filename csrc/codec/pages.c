@@ -314,11 +314,19 @@ static int lsc_record_read(Pager *pPager, sqlite3_file *pFile, int bMain, Pgno p
   return SQLITE_OK;
 }
 
-/* Whether the record just read has this checksum. Who encrypts below the pager sums up plain pages. */
+/* Whether the record just read has this checksum: if not, SQLITE_DONE, the journal ends there. Who encrypts below the
+** pager sums up plain pages. Where the journal was synced and pages are authenticated, one that is not what was written
+** is no end but damage. */
 static int lsc_record_sums(Pager *pPager, char *aData, u32 cksum){
   LscCodec *p = pPager->pLscCodec;
-  return (p && pager_cksum(pPager, p->aRaw)==cksum)
-      || ((p==0 || p->rcRecord==SQLITE_OK) && pager_cksum(pPager, (u8*)aData)==cksum);
+  u32 nRec = 0;
+  if( p && p->rcRecord!=SQLITE_OK && (p->pOld ? p->pOld : p)->pCipher->bMac
+   && read32bits(pPager->jfd, 8, &nRec)==SQLITE_OK && nRec!=0 && nRec!=0xffffffff ){
+    return SQLITE_CORRUPT_BKPT;
+  }
+  if( p && pager_cksum(pPager, p->aRaw)==cksum ) return SQLITE_OK;
+  if( (p==0 || p->rcRecord==SQLITE_OK) && pager_cksum(pPager, (u8*)aData)==cksum ) return SQLITE_OK;
+  return SQLITE_DONE;
 }
 
 /* The record goes back to the file. */
