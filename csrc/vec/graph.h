@@ -100,4 +100,13 @@ static int lscGraphBuild(LscGraph *g, int nThread, int (*xProgress)(void *pCtx, 
                          void *pProgress,
                          uint32_t *pEntry);
 
+/* graph_parts.c: a graph built in parts that overlap. Each is said there. */
+static uint64_t lscGraphBuildBytes(const LscGraph *g);
+static int lscGraphReserve(LscGraph *g, uint32_t nNode);
+static float lscGraphNear(const LscGraph *g, uint32_t a, uint32_t b);
+static void lscGraphCentres(const LscGraph *g, uint32_t nCentre, uint32_t *aCentre, uint32_t *aWork);
+static void lscGraphRank(const LscGraph *g, const void *pVector, const uint32_t *aCentre, uint32_t nCentre,
+                         LscGraphHit *aHit);
+static uint32_t lscGraphChoose(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax);
+
 #endif

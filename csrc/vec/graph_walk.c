@@ -321,27 +321,33 @@ static int graphTake(LscGraph *g, const GraphQuery *q, uint32_t k, int (*xAllow)
   return 0;
 }
 
+/* A vector that is no node's. */
+static GraphQuery graphQueryFor(const LscGraph *g, const void *pVector){
+  GraphQuery q;
+  q.p = pVector;
+  q.inverse = 1;
+  q.pCoded = 0;
+  if( g->c.metric==LSC_COS ){
+    float aSum[3];
+    g->pKernel->xCosF32(pVector, pVector, g->c.n, aSum);
+    q.inverse = (float)(1/sqrt((double)aSum[1]));
+    if( !(q.inverse<INFINITY) ) q.inverse = NAN;
+  }
+  return q;
+}
+
 static int lscGraphSearch(LscGraph *g, const void *pQuery, uint32_t k, uint32_t ef, const uint32_t *aStart,
                           uint32_t nStart,
                           int (*xAllow)(void *pCtx, int64_t id), void *pAllow, LscGraphHit *aHit, uint32_t *pnHit){
   uint32_t nHit = 0, iRank = 0, i;
   uint8_t *aAsked = 0;
-  GraphQuery q;
+  GraphQuery q = graphQueryFor(g, pQuery);
   GraphCoded coded;
   uint32_t base = 0;
   int rc = 0, bChosen, bWalked = 0;
-  q.p = pQuery;
-  q.inverse = 1;
-  q.pCoded = 0;
   *pnHit = 0;
   if( k>lscGraphLive(g) && lscGraphIsWhole(g) ) k = lscGraphLive(g);
   if( k==0 || g->nNode==0 ) return 0;
-  if( g->c.metric==LSC_COS ){
-    float aSum[3];
-    g->pKernel->xCosF32(pQuery, pQuery, g->c.n, aSum);
-    q.inverse = (float)(1/sqrt((double)aSum[1]));
-    if( !(q.inverse<INFINITY) ) q.inverse = NAN;
-  }
   if( ef==0 ) ef = g->c.nSearch;
   bChosen = ef==0;
   if( bChosen && !lscGraphIsWhole(g) && k<=GRAPH_PATIENT ){

@@ -6,6 +6,8 @@
 **   index_compact.c  rows without vectors
 **   index_cache.c    the graph of an open index in memory, which of its states is still true
 **   index_update.c   insert, delete, clear
+**   index_parts.c    more rows at once than fit into memory, in parts
+**   index_merge.c    and these put together
 **   index_fill.c     many rows at once
 **   index_search.c   the nearest nodes
 **   index_table.c    vector_top_k()

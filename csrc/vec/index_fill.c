@@ -3,15 +3,16 @@
 **
 ** Rows are gathered in a graph, with their keys, and with their data parts where the graph's numbers are not the same
 ** bytes. The graph links them with as many threads as the processor has; then the blocks are written in the order of
-** the ids, behind one another, and the indexes of the shadow table after them. Once the rows take the memory of
-** PRAGMA libsql_vector_build_memory that is done with those that came so far, and the others are inserted one by one.
+** the ids, behind one another, and the indexes of the shadow table after them. Rows for which PRAGMA
+** libsql_vector_build_memory is too little go on to index_parts.c, but for those of compact indexes.
 **
 ** The calling thread alone touches SQLite. It calls the progress handler and looks for interrupts while threads link.
 */
 
 struct LscFill {
   LscIndex *p;
-  LscGraph *pGraph;                 /* owned until it becomes the index's; NULL: written */
+  LscGraph *pGraph;                 /* owned until it becomes the index's; NULL: see pParts */
+  LscParts *pParts;                 /* owned: the rows, if they are many */
   u64 nLimit;                       /* bytes */
   u8 bRaw;                          /* data parts are kept: the graph has other bytes */
   u8 bSorted;                       /* ids came in ascending order */
@@ -38,6 +39,7 @@ static void fillClear(LscFill *p){
 static void lscFillFree(LscFill *p){
   if( p==0 ) return;
   fillClear(p);
+  partsFree(p->pParts);
   sqlite3_free(p);
 }
 
@@ -83,6 +85,16 @@ static int fillGrow(LscFill *p){
   return SQLITE_OK;
 }
 
+/* The data part of a vector, as a block has it. */
+static const u8 *fillPart(LscFill *p, const LscVector *pVector){
+  const LscIndexParams *pPar = &p->p->par;
+  u8 *a = p->p->aBlock;
+  if( pPar->type!=LSC_F8 ) return pVector->pData;
+  memcpy(a, pVector->pData, pPar->nNode);
+  memset(&a[pPar->n], 0, pPar->nNode-8-pPar->n);
+  return a;
+}
+
 /* A checked row. */
 static int fillGather(LscFill *p, const LscVector *pVector, sqlite3_value *pKey){
   LscIndex *pIndex = p->p;
@@ -100,11 +112,7 @@ static int fillGather(LscFill *p, const LscVector *pVector, sqlite3_value *pKey)
   if( node!=p->n ) return ixDuplicate(pIndex);
   if( node>0 && lscGraphId(p->pGraph, node-1)>id ) p->bSorted = 0;
   lscGraphSetVector(p->pGraph, node, ixWiden(pIndex, pPar->type, pVector->pData), 1);
-  if( p->bRaw ){
-    u8 *a = &p->aData[(u64)node*pPar->nNode];
-    memcpy(a, pVector->pData, pPar->nNode);
-    if( pPar->type==LSC_F8 ) memset(&a[pPar->n], 0, pPar->nNode-8-pPar->n);
-  }
+  if( p->bRaw ) memcpy(&p->aData[(u64)node*pPar->nNode], fillPart(p, pVector), pPar->nNode);
   if( pIndex->bKeyed ){
     p->apKey[node] = sqlite3_value_dup(pKey);
     if( p->apKey[node]==0 ) return SQLITE_NOMEM_BKPT;
@@ -234,17 +242,51 @@ out:
   return rc;
 }
 
+/* The rows that came so far become those of index_parts.c. */
+static int fillSpill(LscFill *p){
+  Mem null;
+  u32 i;
+  int rc = partsNew(p->p, p->nLimit, &p->pParts);
+  sqlite3VdbeMemInit(&null, p->p->db, MEM_Null);
+  for(i=0; i<p->n && rc==SQLITE_OK; i++){
+    rc = partsAdd(p->pParts, lscGraphId(p->pGraph, i), fillData(p, i), p->apKey ? p->apKey[i] : &null);
+  }
+  fillClear(p);
+  return rc;
+}
+
+static int fillParts(LscFill *p){
+  LscIndex *pIndex = p->p;
+  i64 id = 0;
+  int rc = partsBuild(p->pParts);
+  if( rc==SQLITE_OK ) rc = partsId(p->pParts, p->pParts->entry, &id);
+  if( rc==SQLITE_OK ) rc = fillEntry(pIndex, id);
+  ixDrop(pIndex);
+  if( rc==SQLITE_OK ) pIndex->nRow = p->pParts->n;
+  partsFree(p->pParts);
+  p->pParts = 0;
+  return rc;
+}
+
 static int lscFillAdd(LscFill *p, sqlite3_value *pVector, sqlite3_value *pKey, char **pzErr){
   LscVector v;
   int rc;
-  if( p->pGraph==0 ) return lscIndexInsert(p->p, pVector, pKey, pzErr);
   if( sqlite3_value_type(pVector)==SQLITE_NULL ) return SQLITE_OK;
   memset(&v, 0, sizeof(v));
   rc = ixTakeVector(p->p, pVector, &v, pzErr);
   if( rc==SQLITE_OK ){
     sqlite3BtreeEnter(p->p->pBt);
-    rc = fillGather(p, &v, pKey);
-    if( rc==SQLITE_OK && p->nByte+lscGraphBytes(p->pGraph)>p->nLimit ) rc = fillWrite(p);
+    if( p->pParts==0 ){
+      rc = fillGather(p, &v, pKey);
+      if( rc==SQLITE_OK && !p->p->par.bCompact && p->nByte + p->n*lscGraphBuildBytes(p->pGraph)>p->nLimit ){
+        rc = fillSpill(p);
+      }
+    }else if( !p->p->bKeyed && sqlite3_value_type(pKey)!=SQLITE_INTEGER ){
+      rc = ixDuplicate(p->p);
+    }else{
+      i64 id = p->p->bKeyed ? (i64)p->pParts->n + 1 : sqlite3_value_int64(pKey);
+      rc = partsAdd(p->pParts, id, fillPart(p, &v), pKey);
+    }
     ixTakeError(p->p, rc, pzErr);
     sqlite3BtreeLeave(p->p->pBt);
   }
@@ -253,12 +295,10 @@ static int lscFillAdd(LscFill *p, sqlite3_value *pVector, sqlite3_value *pKey, c
 }
 
 static int lscFillEnd(LscFill *p, char **pzErr){
-  int rc = SQLITE_OK;
-  if( p->pGraph ){
-    sqlite3BtreeEnter(p->p->pBt);
-    rc = fillWrite(p);
-    ixTakeError(p->p, rc, pzErr);
-    sqlite3BtreeLeave(p->p->pBt);
-  }
+  int rc;
+  sqlite3BtreeEnter(p->p->pBt);
+  rc = p->pParts ? fillParts(p) : fillWrite(p);
+  ixTakeError(p->p, rc, pzErr);
+  sqlite3BtreeLeave(p->p->pBt);
   return rc;
 }

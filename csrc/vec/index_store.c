@@ -312,29 +312,37 @@ static int rowsWrite(LscRows *pRows, u32 iOffset, u32 n, u8 *a){
   return n ? sqlite3BtreePutData(&pRows->cur, pRows->iData+iOffset, n, a) : SQLITE_OK;
 }
 
+/* Bytes of a record as a value for sqlite3_value_free(); 16 more can be read. */
+static int recValue(sqlite3 *db, u32 type, const u8 *a, sqlite3_value **pp){
+  sqlite3_value *pValue = sqlite3ValueNew(db);
+  int rc = SQLITE_OK;
+  *pp = 0;
+  if( pValue==0 ) return SQLITE_NOMEM_BKPT;
+  if( type>=12 ){
+    rc = sqlite3VdbeMemSetStr(pValue, (const char*)a, (i64)sqlite3VdbeSerialTypeLen(type), (type&1) ? ENC(db) : 0,
+                              SQLITE_TRANSIENT);
+  }else{
+    sqlite3VdbeSerialGet(a, type, pValue);
+  }
+  if( rc==SQLITE_OK ) *pp = pValue; else sqlite3ValueFree(pValue);
+  return rc;
+}
+
 /* The key of the row, as a value for sqlite3_value_free(). */
 static int rowsKey(LscRows *pRows, sqlite3_value **ppKey){
-  sqlite3 *db = pRows->p->db;
-  sqlite3_value *pKey = sqlite3ValueNew(db);
-  int rc = SQLITE_NOMEM_BKPT;
-  u8 *a = 0;
+  u32 n = pRows->p->bKeyed ? sqlite3VdbeSerialTypeLen(pRows->nKeyType) : 8;
+  u8 *a = sqlite3_malloc64((u64)n+16);
+  int rc = SQLITE_OK;
   *ppKey = 0;
-  if( pKey==0 ) return rc;
+  if( a==0 ) return SQLITE_NOMEM_BKPT;
   if( !pRows->p->bKeyed ){
-    sqlite3VdbeMemSetInt64(pKey, rowsId(pRows));
-    rc = SQLITE_OK;
+    sqlite3_value *pKey = *ppKey = sqlite3ValueNew(pRows->p->db);
+    if( pKey ) sqlite3VdbeMemSetInt64(pKey, rowsId(pRows)); else rc = SQLITE_NOMEM_BKPT;
   }else{
-    u32 n = sqlite3VdbeSerialTypeLen(pRows->nKeyType);
-    a = sqlite3_malloc64((u64)n+16);
-    if( a ) rc = n ? sqlite3BtreePayload(&pRows->cur, pRows->iKey, n, a) : SQLITE_OK;
-    if( rc==SQLITE_OK && pRows->nKeyType>=12 ){
-      rc = sqlite3VdbeMemSetStr(pKey, (const char*)a, (i64)n, (pRows->nKeyType&1) ? ENC(db) : 0, SQLITE_TRANSIENT);
-    }else if( rc==SQLITE_OK ){
-      sqlite3VdbeSerialGet(a, pRows->nKeyType, pKey);
-    }
+    if( n ) rc = sqlite3BtreePayload(&pRows->cur, pRows->iKey, n, a);
+    if( rc==SQLITE_OK ) rc = recValue(pRows->p->db, pRows->nKeyType, a, ppKey);
   }
   sqlite3_free(a);
-  if( rc==SQLITE_OK ) *ppKey = pKey; else sqlite3ValueFree(pKey);
   return rc;
 }
 

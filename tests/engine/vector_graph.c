@@ -34,6 +34,7 @@ static void *testRealloc(void *p, size_t n){
 #include "vec/graph_edit.c"
 #include "vec/graph_repair.c"
 #include "vec/graph_build.c"
+#include "vec/graph_parts.c"
 
 #define CHECK(x) ((x) ? (void)0 : (printf("line %d: %s\n", __LINE__, #x), exit(1)))
 
@@ -568,6 +569,50 @@ static void testColdDelete(void){
   freeData(&d);
 }
 
+static double meanNearest(Data *d, const uint32_t *aCentre, uint32_t nCentre){
+  LscGraphHit aHit[16];
+  double sum = 0;
+  uint32_t i, j;
+  for(i=0; i<d->nRow; i++){
+    lscGraphRank(d->g, row(d, i), aCentre, nCentre, aHit);
+    for(j=1; j<nCentre; j++) CHECK( aHit[j-1].distance<=aHit[j].distance && aHit[j-1].node!=aHit[j].node );
+    CHECK( aHit[0].distance==lscGraphNear(d->g, nodeOf(d, i), aCentre[aHit[0].node]) );
+    sum += aHit[0].distance;
+  }
+  return sum/d->nRow;
+}
+
+/* Centres are nearer to the nodes than others are; room is made at once; edges from two graphs become fewer. */
+static void testParts(void){
+  enum { CENTRES=16 };
+  Data d = newData(LSC_L2, 2000, 24, 24, 40);
+  uint32_t aFirst[CENTRES], aCentre[CENTRES], *aWork = malloc(d.nRow*sizeof(*aWork)), i, n;
+  LscGraphHit a[64];
+  uint64_t nByte;
+  double before, after;
+  newGraph(&d, 0, 0);
+  CHECK( lscGraphReserve(d.g, d.nRow)==0 );
+  nByte = lscGraphBytes(d.g);
+  for(i=0; i<d.nRow; i++) add(&d, i);
+  CHECK( lscGraphBytes(d.g)==nByte && lscGraphBuildBytes(d.g)*d.nRow>nByte );
+  for(i=0; i<CENTRES; i++) aFirst[i] = i*d.nRow/CENTRES;
+  before = meanNearest(&d, aFirst, CENTRES);
+  lscGraphCentres(d.g, CENTRES, aCentre, aWork);
+  after = meanNearest(&d, aCentre, CENTRES);
+  printf("%.2f %.2f\n", before, after);
+  CHECK( after<0.9*before );
+  for(i=0; i<64; i++){
+    a[i].node = i + 1;
+    a[i].distance = lscGraphNear(d.g, 0, i + 1);
+  }
+  n = lscGraphChoose(d.g, a, 64, 20);
+  CHECK( n>2 && n<=20 );
+  for(i=1; i<64; i++) CHECK( i>=n || a[i-1].distance<=a[i].distance );
+  for(i=n; i<64; i++) CHECK( a[i].distance>=a[0].distance );
+  free(aWork);
+  freeData(&d);
+}
+
 static int stopSoon(void *pCtx, uint64_t nDone, uint64_t nTotal){
   uint64_t *p = pCtx;
   CHECK( nDone<=nTotal && nDone>=p[1] );
@@ -663,7 +708,7 @@ static void testFaults(void){
 int main(int argc, char **argv){
   static const struct { const char *z; void (*x)(void); } a[] = {
     {"recall", testRecall}, {"build", testBuild}, {"twins", testTwins}, {"churn", testChurn}, {"cold", testCold},
-    {"cold delete", testColdDelete},
+    {"cold delete", testColdDelete}, {"parts", testParts},
     {"stop", testStop}, {"faults", testFaults},
   };
   size_t i, nRun = 0;

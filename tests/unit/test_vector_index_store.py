@@ -144,7 +144,7 @@ def test_restored_backup(con: Connection, query: str) -> None:
 
 
 def test_build_memory(con: Connection, query: str) -> None:
-    """Rows beyond the memory are inserted one by one."""
+    """Rows are too many for the memory."""
     exact = rows(con, "select id from t not indexed order by vector_distance_cos(v, ?) limit 10", query)
     con.execute("pragma libsql_vector_build_memory = 60000")
     con.execute("reindex i")
