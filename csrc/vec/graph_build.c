@@ -434,7 +434,7 @@ static int graphBuildParts(GraphBuild *b, int nThread, uint32_t *pEntry){
     for(aRow=graphRow(g, i)+graphRow(g, i)[0]; aRow>graphRow(g, i); aRow--) g->aIn[*aRow]++;
   }
   *pEntry = b->aOrder[0];
-  return graphRepair(g, *pEntry);
+  return graphRepair(g, *pEntry, 0);
 }
 
 static int lscGraphBuild(LscGraph *g, int nThread, int (*xProgress)(void *pCtx, uint64_t nDone, uint64_t nTotal),

@@ -12,7 +12,7 @@
 */
 #include "graph_int.h"
 
-enum { GRAPH_POOL=512, GRAPH_TWINS=3, GRAPH_FEW_ROWS=20000 };
+enum { GRAPH_POOL=512, GRAPH_TWINS=3, GRAPH_FEW_ROWS=20000, GRAPH_FEW_EDGES=4 };
 
 /* The edges to copies that a node has at most. */
 static uint32_t graphTwins(const LscGraph *g){
@@ -302,6 +302,13 @@ static uint32_t graphInsertBeam(const LscGraph *g){
   return ef<GRAPH_POOL/2 ? ef : GRAPH_POOL/2;
 }
 
+/* Where nodes have very few edges, a change nearby may cut nodes off: all are looked at. */
+static int graphKeepWhole(LscGraph *g, uint32_t from, const LscGraphChanges *pChanges){
+  if( g->c.nCap>GRAPH_FEW_EDGES || !lscGraphIsWhole(g) || lscGraphLive(g)<2 ) return 0;
+  while( g->aState[from] & GRAPH_DEAD ) from = (from + 1)%g->nNode;
+  return graphRepair(g, from, pChanges);
+}
+
 static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, uint32_t nStart,
                           const LscGraphChanges *pChanges){
   LscGraphHit a[GRAPH_POOL];
@@ -323,7 +330,7 @@ static int lscGraphInsert(LscGraph *g, uint32_t node, const uint32_t *aStart, ui
     rc = graphAddEdge(g, a[i].node, &to, pChanges);
   }
   if( rc==0 && g->aIn[node]==0 && nTaken>0 ) rc = graphForceEdge(g, a, nTaken, node, pChanges);
-  return rc;
+  return rc ? rc : graphKeepWhole(g, node, pChanges);
 }
 
 /* What p gets in place of its edge to a node that goes: the nearest of aTo that its other edges do not cover. */
@@ -409,5 +416,5 @@ static int lscGraphDelete(LscGraph *g, uint32_t node, const LscGraphChanges *pCh
     if( rc==0 && g->aIn[aTo[i]]==0 ) rc = graphForceEdge(g, a, n, aTo[i], pChanges);
   }
   LSC_GRAPH_FREE(aTo);
-  return rc;
+  return rc ? rc : graphKeepWhole(g, node, pChanges);
 }

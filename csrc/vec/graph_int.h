@@ -181,6 +181,6 @@ static int graphPatientWalk(LscGraph *g, const GraphQuery *q, uint32_t k, const 
 static uint32_t graphPrune(const LscGraph *g, LscGraphHit *a, uint32_t n, uint32_t nMax);
 
 /* graph_repair.c */
-static int graphRepair(LscGraph *g, uint32_t entry);
+static int graphRepair(LscGraph *g, uint32_t entry, const LscGraphChanges *pChanges);
 
 #endif

@@ -10,6 +10,7 @@
 
 typedef struct GraphReach {
   LscGraph *g;
+  const LscGraphChanges *pChanges;    /* or NULL */
   uint32_t *aParent;                  /* for each node that was reached, from where; GRAPH_DONE: not yet */
   uint32_t *aQueue;                   /* nodes in the order in which they were reached */
   uint32_t nQueue;
@@ -100,7 +101,7 @@ static int graphReachAll(GraphReach *r, uint32_t entry){
       from = r->aQueue[i];
       slot = graphSpareSlot(r, from);
     }
-    rc = graphSetSlot(g, from, slot, node, 0);
+    rc = graphSetSlot(g, from, slot, node, r->pChanges);
     graphReachFrom(r, node, from);
   }
   return rc;
@@ -138,17 +139,18 @@ static int graphBackAll(GraphReach *r, uint32_t entry){
       to = entry;
     }
     slot = graphSpareSlot(r, node);
-    if( rc==0 ) rc = graphSetSlot(g, node, slot, to, 0);
+    if( rc==0 ) rc = graphSetSlot(g, node, slot, to, r->pChanges);
     graphReachBack(r, node, aStack);
   }
   return rc;
 }
 
-static int graphRepair(LscGraph *g, uint32_t entry){
+static int graphRepair(LscGraph *g, uint32_t entry, const LscGraphChanges *pChanges){
   GraphReach r;
   int rc;
   memset(&r, 0, sizeof(r));
   r.g = g;
+  r.pChanges = pChanges;
   rc = graphScratch(g, &g->s, 64, 0);
   if( rc==0 ) rc = graphGrowArray(&r.aParent, g->nNode, sizeof(*r.aParent));
   if( rc==0 ) rc = graphGrowArray(&r.aQueue, g->nNode, sizeof(*r.aQueue));

@@ -127,18 +127,11 @@ DAMAGE = {
     "wide edges": entry(11, 2),
     "another row of metadata": "insert into libsql_vector_meta_shadow select 'I', x'' from libsql_vector_meta_shadow",
 }
-UNREPAIRED = {"a small block size"}
-CONTRADICTS = pytest.mark.xfail(
-    reason="2026-11-21: with room for two edges a node, some cannot be reached", strict=True
-)
 HARMLESS = {"another row of metadata"}
 
 
 @pytest.mark.parametrize("reopened", [False, True], ids=["as it is", "reopened"])
-@pytest.mark.parametrize(
-    "damage",
-    [pytest.param(name, marks=[CONTRADICTS] if name in UNREPAIRED else []) for name in DAMAGE],
-)
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_reindex_repairs(damage: str, reopened: bool, tmp_path: Path) -> None:
     con = make(tmp_path / "t.db")
     con.execute("create index i on t(libsql_vector_idx(v))")
