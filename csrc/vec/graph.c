@@ -5,7 +5,8 @@
 ** that are made longer as a longer list comes. A vector is kept as it was given, beside the inverse of its length, so
 ** that a block can be written from it to the byte.
 **
-** A node whose row is gone is dead: it keeps its number, may still have edges to it, and is not found. nUnloaded and
+** A node whose row is gone is dead: it keeps its number, may still have edges to it, and is not found; a sweep frees it
+** when no edge leads to it. nUnloaded and
 ** nDeadEdge count what a walk has to look out for; while both are 0, it just follows edges.
 */
 #include "graph_int.h"
@@ -198,17 +199,39 @@ static int lscGraphNode(LscGraph *g, int64_t id, uint32_t *pNode){
       return 0;
     }
   }
-  rc = graphGrow(g, g->nNode + (uint64_t)1);
-  if( rc ) return rc;
-  i = g->nNode;
+  if( g->nFree ){
+    i = g->iFree - 1;
+    g->iFree = graphRow(g, i)[1];
+    g->nFree--;
+    g->nDead--;
+  }else{
+    rc = graphGrow(g, g->nNode + (uint64_t)1);
+    if( rc ) return rc;
+    i = g->nNode++;
+  }
   g->aId[i] = id;
   g->aState[i] = 0;
   g->aIn[i] = 0;
   graphRow(g, i)[0] = 0;
-  g->aHash[graphPlace(g, id)] = ++g->nNode;
+  g->aHash[graphPlace(g, id)] = i + 1;
   g->nUnloaded++;
   *pNode = i;
   return 0;
+}
+
+static void lscGraphSweep(LscGraph *g){
+  uint32_t i;
+  if( g->nDead-g->nFree<64+lscGraphLive(g)/16 ) return;
+  memset(g->aHash, 0, g->nHash*sizeof(*g->aHash));
+  for(i=0; i<g->nNode; i++){
+    if( (g->aState[i] & (GRAPH_DEAD|GRAPH_FREE))==GRAPH_DEAD && g->aIn[i]==0 ){
+      g->aState[i] = GRAPH_DEAD|GRAPH_FREE;
+      graphRow(g, i)[1] = g->iFree;
+      g->iFree = i + 1;
+      g->nFree++;
+    }
+    if( (g->aState[i] & GRAPH_FREE)==0 ) g->aHash[graphPlace(g, g->aId[i])] = i + 1;
+  }
 }
 
 static int64_t lscGraphId(const LscGraph *g, uint32_t node){ return g->aId[node]; }

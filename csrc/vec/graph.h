@@ -52,8 +52,12 @@ static int lscGraphNew(const LscGraphConfig *pConfig, LscGraph **pp);
 static void lscGraphFree(LscGraph *g);
 static uint64_t lscGraphBytes(const LscGraph *g);          /* that it holds */
 
-/* The node of an id; made if there is none. A deleted id that comes again has its old node. */
+/* The node of an id; made if there is none. A deleted id that comes again has its old node, until there was a sweep. */
 static int lscGraphNode(LscGraph *g, int64_t id, uint32_t *pNode);
+
+/* Once they are many, dead nodes that no edge leads to are given to new ids. To be called between operations: numbers of
+** dead nodes mean nothing afterwards. */
+static void lscGraphSweep(LscGraph *g);
 static int64_t lscGraphId(const LscGraph *g, uint32_t node);
 static uint32_t lscGraphCount(const LscGraph *g);          /* nodes; they are 0 to this - 1, some of them dead */
 static uint32_t lscGraphLive(const LscGraph *g);           /* of these, the ones that may be found */

@@ -20,7 +20,7 @@
 # define GRAPH_PREFETCH(p) (void)(p)
 #endif
 
-enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8 };       /* of a node */
+enum { GRAPH_VECTOR=1, GRAPH_EXACT=2, GRAPH_LOADED=4, GRAPH_DEAD=8, GRAPH_FREE=16 };       /* of a node */
 enum { GRAPH_MARKS=512 };             /* nodes that a search tries to begin at, at most */
 /* Vectors that are looked at in the time for one that is followed; with and without codes. */
 #ifndef GRAPH_SCAN
@@ -73,6 +73,7 @@ struct LscGraph {
   size_t nStride;                     /* and from one to the next: a multiple of 64 */
   uint32_t nNode, nAlloc;
   uint32_t nDead;
+  uint32_t nFree, iFree;              /* dead ones without an id; 1 + the first, the next is in its first slot */
   uint32_t nUnloaded;                 /* nodes neither dead nor loaded */
   uint64_t nDeadEdge;                 /* edges that lead to dead nodes */
   int64_t *aId;

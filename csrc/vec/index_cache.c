@@ -416,6 +416,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
     ixConfig(p, &config);
     rc = lscGraphNew(&config, &p->pGraph);
   }
+  if( rc==SQLITE_OK ) lscGraphSweep(p->pGraph);
   p->pLoad = pRows;
   if( rc==SQLITE_OK && bWrite && !p->bAll ){
     rc = sqlite3BtreeFirst(&pRows->cur, &eof);

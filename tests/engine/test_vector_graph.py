@@ -30,7 +30,9 @@ def program(tmp_path_factory: pytest.TempPathFactory, cc: Compile, sanitizers: l
     return made
 
 
-@pytest.mark.parametrize("name", ["recall", "build", "twins", "churn", "cold", "cold delete", "parts", "stop", "faults"])
+@pytest.mark.parametrize(
+    "name", ["recall", "build", "twins", "churn", "cold", "cold delete", "parts", "sweep", "stop", "faults"]
+)
 def test_graph(program: Path, name: str) -> None:
     assert run(program, name)
 

@@ -613,6 +613,30 @@ static void testParts(void){
   freeData(&d);
 }
 
+/* Rows come and go under new ids: the graph does not grow. */
+static void testSweep(void){
+  enum { WINDOW=1000 };
+  Data d = newData(LSC_COS, 8*WINDOW, 12, 16, 10);
+  uint32_t i;
+  newGraph(&d, 0, 0);
+  for(i=0; i<d.nRow; i++){
+    lscGraphSweep(d.g);
+    add(&d, i);
+    CHECK( lscGraphInsert(d.g, nodeOf(&d, i), 0, 0, 0)==0 );
+    if( i<WINDOW ) continue;
+    CHECK( lscGraphDelete(d.g, nodeOf(&d, i-WINDOW), 0)==0 );
+    d.aLive[i-WINDOW] = 0;
+  }
+  printf("%u nodes, %.3f\n", lscGraphCount(d.g), recall(&d, 10, 0, 50, 0));
+  CHECK( lscGraphLive(d.g)==WINDOW && lscGraphCount(d.g)<WINDOW + 200 );
+  CHECK( recall(&d, 10, 60, 50, 0)>0.97 );
+  /* An id that was swept comes again. */
+  add(&d, 0);
+  CHECK( lscGraphInsert(d.g, nodeOf(&d, 0), 0, 0, 0)==0 );
+  checkGraph(&d, 0);
+  freeData(&d);
+}
+
 static int stopSoon(void *pCtx, uint64_t nDone, uint64_t nTotal){
   uint64_t *p = pCtx;
   CHECK( nDone<=nTotal && nDone>=p[1] );
@@ -708,7 +732,7 @@ static void testFaults(void){
 int main(int argc, char **argv){
   static const struct { const char *z; void (*x)(void); } a[] = {
     {"recall", testRecall}, {"build", testBuild}, {"twins", testTwins}, {"churn", testChurn}, {"cold", testCold},
-    {"cold delete", testColdDelete}, {"parts", testParts},
+    {"cold delete", testColdDelete}, {"parts", testParts}, {"sweep", testSweep},
     {"stop", testStop}, {"faults", testFaults},
   };
   size_t i, nRun = 0;

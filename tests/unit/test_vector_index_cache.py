@@ -108,3 +108,16 @@ def test_statements_need_no_file(fill: Fill) -> None:
     assert con.execute("select nodes from vector_index_info('i')").fetchall() == [(3020,)]
     con.execute("commit")
     assert con.execute("select * from vector_index_check('i')").fetchall() == []
+
+
+def test_what_is_gone_needs_no_memory(fill: Fill) -> None:
+    """Rows come and go under new ids, and all that are there stay in memory."""
+    dice = np.random.default_rng(1)
+    con = fill(dice.standard_normal((300, 16), dtype="f4"))
+    con.execute("pragma synchronous = off")
+    con.execute("pragma libsql_vector_cache = 200000")
+    con.execute("select * from vector_top_k('i', ?, 1)", (bytes(64),)).fetchall()
+    for i in range(300, 2000):
+        con.execute("insert into t values (?, ?)", (i, dice.standard_normal(16, dtype="f4").tobytes()))
+        assert cached(con) == 301
+        con.execute("delete from t where id = ?", (i - 300,))
