@@ -10,9 +10,9 @@
 ** The eight bytes that are kept twice tell whether the key is right. "Legacy" files have page 1 in one run from byte 0;
 ** they are read.
 */
-static int cbcHash(LscCodec *p, const void *pMd, const u8 *a, size_t n, u8 *aOut){
-  return lscCrypto.EVP_DigestInit_ex(p->pMd, pMd, 0) && lscCrypto.EVP_DigestUpdate(p->pMd, a, n)
-      && lscCrypto.EVP_DigestFinal_ex(p->pMd, aOut, 0);
+static int cbcHash(void *pCtx, const void *pMd, const u8 *a, size_t n, u8 *aOut){
+  return lscCrypto.EVP_DigestInit_ex(pCtx, pMd, 0) && lscCrypto.EVP_DigestUpdate(pCtx, a, n)
+      && lscCrypto.EVP_DigestFinal_ex(pCtx, aOut, 0);
 }
 
 static int cbcDerive(LscCodec *p){
@@ -24,13 +24,15 @@ static int cbcDerive(LscCodec *p){
   int n = MIN(p->nSecret, 32), i, bOk = 1;
   memcpy(aKey, p->aSecret, (size_t)n);
   memcpy(aKey+n, aPad, (size_t)(32-n));
-  for(i=0; i<4002 && bOk; i++) bOk = cbcHash(p, lscCrypto.pSha256, aKey, 32, aKey);
+  for(i=0; i<4002 && bOk; i++) bOk = cbcHash(p->pMd, lscCrypto.pSha256, aKey, 32, aKey);
   return bOk ? SQLITE_OK : SQLITE_ERROR;
 }
 
 static int cbcInit(LscCodec *p){
   if( p->pEnc==0 && (p->pEnc = lscCrypto.EVP_CIPHER_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
   if( p->pDec==0 && (p->pDec = lscCrypto.EVP_CIPHER_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
+  /* For MD5: a context that changes between two hashes is built anew each time. */
+  if( p->pInner==0 && (p->pInner = lscCrypto.EVP_MD_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
   if( !lscCrypto.EVP_CipherInit_ex(p->pEnc, lscCrypto.pCbc, 0, 0, 0, 1)
    || !lscCrypto.EVP_CipherInit_ex(p->pDec, lscCrypto.pCbc, 0, 0, 0, 0)
    || !lscCrypto.EVP_CIPHER_CTX_set_padding(p->pEnc, 0) || !lscCrypto.EVP_CIPHER_CTX_set_padding(p->pDec, 0)
@@ -60,8 +62,8 @@ static int cbcPageKey(LscCodec *p, Pgno pgno, u8 *aKey, u8 *aIv){
     aSeed[i*4+2] = (u8)(z>>16);
     aSeed[i*4+3] = (u8)(z>>24);
   }
-  if( !cbcHash(p, lscCrypto.pSha256, a, 40, aKey) ) return 0;
-  if( !cbcHash(p, lscCrypto.pMd5, aSeed, 16, aIv) ){
+  if( !cbcHash(p->pMd, lscCrypto.pSha256, a, 40, aKey) ) return 0;
+  if( !cbcHash(p->pInner, lscCrypto.pMd5, aSeed, 16, aIv) ){
     sqlite3_log(SQLITE_ERROR, "aes256cbc needs MD5, which this libcrypto does not offer (FIPS mode?)");
     return 0;
   }
