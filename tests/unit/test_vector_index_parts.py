@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,13 @@ def test_as_good_as_in_memory(con: Connection, rows: Rows, ef: int | None) -> No
     assert sum(found(con, queries, ef)) >= 0.95 * whole
 
 
-@pytest.mark.parametrize("parameters", ["", ", 'max_neighbors=3'", ", 'metric=l2'", ", 'compress_neighbors=float1bit'"])
-@pytest.mark.parametrize("shape", [("id text primary key", " without rowid"), ("id integer primary key", "")])
+INTEGER, TEXT = ("id integer primary key", ""), ("id text primary key", " without rowid")
+PARAMETERS = ["", ", 'max_neighbors=3'", ", 'metric=l2'", ", 'compress_neighbors=float1bit'"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameters"), [*product([INTEGER, TEXT], PARAMETERS), (INTEGER, ", 'type=compact'")]
+)
 def test_shapes(con: Connection, shape: tuple[str, str], parameters: str) -> None:
     """Keys and parameters; every node is reached, also where there are few edges."""
     rows = uniform(np.random.default_rng(2))[:1500]
