@@ -125,7 +125,6 @@ static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage);
 static void lscKeptCommitted(Pager *pPager);
 static void keptFree(LscCodec *p);
 static void keptDrop(LscCodec *p, Pgno pgno);
-static void keptLogged(PgHdr *pList);
 
 /* check.c */
 static int lscClearPageSize(const u8 *aPage1);

@@ -7,13 +7,12 @@
 ** not kept.
 **
 ** They are what the file and the log hold for the pager's snapshot: Pager.iDataVersion says which that is. Pages are
-** taken in while the pager reads, and when they are in the log as part of a commit; other writes drop them. The pager's
-** own commit changes no other.
+** taken in only while the pager reads, and dropped when the pager itself writes them; its own commit then changes no
+** other.
 */
 #define LSC_KEPT (16<<20)
 #define LSC_KEPT_ALL (64<<20)
 #define KEPT_BLOCK 65536
-#define KEPT_LOGGED 64
 
 static i64 nLscKept = 0;                  /* atomic: bytes in all codecs */
 
@@ -63,12 +62,12 @@ static int keptStart(Pager *pPager){
   return 1;
 }
 
-/* Takes a page in. Nobody needs to know whether that succeeds. */
-static void keptPut(Pager *pPager, Pgno pgno, const u8 *aPage){
+/* A page was decoded. Nobody needs to know whether it is kept. */
+static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage){
   LscKept *k = &pPager->pLscCodec->kept;
   u32 i;
   int bBlock = 1;
-  if( pgno==1 ) return;
+  if( pPager->eState!=PAGER_READER || pgno==1 || pPager->lscAhead.nRun>=AHEAD_RUN ) return;
   sqlite3BeginBenignMalloc();
   if( k->nPage!=pPager->pageSize && !keptStart(pPager) ) goto out;
   if( k->iVersion!=pPager->iDataVersion ){
@@ -88,17 +87,6 @@ static void keptPut(Pager *pPager, Pgno pgno, const u8 *aPage){
   }
 out:
   sqlite3EndBenignMalloc();
-}
-
-/* A page was decoded. */
-static void lscPageKeep(Pager *pPager, Pgno pgno, const u8 *aPage){
-  if( pPager->eState==PAGER_READER && pPager->lscAhead.nRun<AHEAD_RUN ) keptPut(pPager, pgno, aPage);
-}
-
-/* Pages that a commit has written to the log; not of a large one, which is no sign that they are read soon. */
-static void keptLogged(PgHdr *pList){
-  int n;
-  for(n=0; pList && n<KEPT_LOGGED; n++, pList=pList->pDirty) keptPut(pList->pPager, pList->pgno, pList->pData);
 }
 
 /* As much memory as can be is to be freed. */

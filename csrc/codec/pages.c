@@ -411,7 +411,6 @@ static int lscCodecFrames(
       rc = lscLogFrames(pWal, szPage, aPg, pNext ? 0 : nTruncate, isCommit && pNext==0, syncFlags);
     }
   }
-  if( rc==SQLITE_OK && isCommit ) keptLogged(pList);
   return rc;
 }
 
