@@ -155,10 +155,11 @@ static double lscRowCost(u64 nBlock, u32 nUsable){
   return (double)nUsable/(double)((nUsable-8)/(nLocal+15)) + (double)nOverflow*nUsable;
 }
 
-/* Our number of neighbours: the most that keep a row below 10.7 times its vector, or cost no more than 24. */
+/* Our number of neighbours: the most that keep the index and the table's own vectors below 12 times the vectors, or cost
+** no more than 24. */
 static u32 lscOwnNeighbors(int type, u32 n, u32 nUsable){
   u32 m = lscUsualNeighbors(type, LSC_F8, n);
-  double limit = 10.7*(double)lscVectorSize(type, n);
+  double limit = 11.95*(double)lscVectorSize(type, n) - lscRowCost(lscVectorSize(type, n), nUsable);
   double least = lscRowCost(lscBlockSize(type, LSC_F8, n, 24), nUsable);
   if( limit<least ) limit = least;
   while( m>24 && lscRowCost(lscBlockSize(type, LSC_F8, n, m), nUsable)>limit ) m--;
