@@ -19,6 +19,15 @@ MAGIC = b"SQLite format 3\0"
 PAD = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
 
 
+# What the tests open databases with.
+KEYS: dict[str, str | bytes] = {
+    "aes256cbc": "secret",
+    "xaes256gcm": bytes(range(32)),
+    "sqlcipher": bytes(range(32, 64)),
+    "chacha20": bytes(range(64, 96)),
+}
+
+
 def find_libcrypto() -> Any:
     """The libcrypto that Python's own modules brought into the process."""
     import _hashlib

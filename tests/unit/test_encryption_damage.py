@@ -15,12 +15,7 @@ import libsql_core
 from libsql_core import DatabaseError
 
 CODEC = runpy.run_path(str(Path(__file__).with_name("page_codec.py")))
-KEYS: dict[str, str | bytes] = {
-    "aes256cbc": "secret",
-    "xaes256gcm": bytes(range(32)),
-    "sqlcipher": bytes(range(32, 64)),
-    "chacha20": bytes(range(64, 96)),
-}
+KEYS: dict[str, str | bytes] = CODEC["KEYS"]
 AUTHENTIC = [cipher for cipher in KEYS if cipher != "aes256cbc"]
 SUM = "select count(*), sum(length(x)), max(x) from t"
 # What a program may do first with a database that it cannot read.

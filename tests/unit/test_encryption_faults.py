@@ -18,12 +18,7 @@ import libsql_core
 from libsql_core.lowlevel import ffi, lib
 
 CODEC = runpy.run_path(str(Path(__file__).with_name("page_codec.py")))
-KEYS: dict[str, str | bytes] = {
-    "aes256cbc": "secret",
-    "xaes256gcm": bytes(range(32)),
-    "sqlcipher": bytes(range(32, 64)),
-    "chacha20": bytes(range(64, 96)),
-}
+KEYS: dict[str, str | bytes] = CODEC["KEYS"]
 HOLD = """
 import sys
 import libsql_core

@@ -14,12 +14,7 @@ import pytest
 import libsql_core
 
 CODEC = runpy.run_path(str(Path(__file__).with_name("page_codec.py")))
-KEYS: dict[str, str | bytes] = {
-    "aes256cbc": "secret",
-    "xaes256gcm": bytes(range(32)),
-    "sqlcipher": bytes(range(32, 64)),
-    "chacha20": bytes(range(64, 96)),
-}
+KEYS: dict[str, str | bytes] = CODEC["KEYS"]
 RESERVED = {"aes256cbc": 0, "xaes256gcm": 40, "sqlcipher": 80, "chacha20": 32}
 SIZES = (512, 1024, 4096, 16384, 65536)
 # Of 512 bytes, 40 reserved ones leave less than SQLite needs.
