@@ -150,6 +150,25 @@ int lsc_codec_open(sqlite3 *db, const char *zDb, const char *zCipher, const void
 int lsc_codec_rekey(sqlite3 *db, const char *zDb, const char *zCipher, const void *pKey, int nKey, int bRaw);
 int lsc_codec_missing(void);
 
+/*
+** WebAssembly (wasm/). A function for the connection alone, from a module in binary form or, if is_text or if it does not
+** start as one, in text form; without a source, the removal of those of that name. lsc_wasm_missing(): wasmtime was needed
+** and not found. lsc_wasm_finder(): what is asked for the path of its library, and whether it knows. lsc_wasm_lock(): no
+** function of this connection's database is loaded, and no statement can change that.
+*/
+typedef struct lsc_wasm {
+  const char *name;
+  const void *source;
+  sqlite3_int64 n;
+  int is_text, deterministic, wasi;
+  sqlite3_uint64 fuel;        /* of one call; 0: not counted */
+  sqlite3_int64 memory;       /* bytes; 0: as the connection has it */
+} lsc_wasm;
+int lsc_wasm_define(sqlite3 *db, const lsc_wasm *want, lsc_error *error);
+int lsc_wasm_missing(void);
+void lsc_wasm_finder(int (*find)(char *path, int n));
+void lsc_wasm_lock(sqlite3 *db);
+
 /* Whether any of the connection's databases is a file. */
 int lsc_has_file(sqlite3 *db);
 

@@ -39,6 +39,7 @@ struct LscConn {
   u8 iVacuum;                               /* 1 + the database that VACUUM attaches another for */
   u8 bReserve, nReserve;                    /* while VACUUM changes the bytes reserved in pages: how many there will be */
   char zError[120];                         /* text of an error of a codec */
+  struct LscWasm *pWasm;                    /* functions in WebAssembly, wasm/wasm.h; NULL until there may be some */
 };
 
 /* Our state of one statement: Vdbe.lsc, all zero at first. See core/stmt.c. */
@@ -186,6 +187,14 @@ static int lsc_backup_begin(sqlite3_backup *p);
 static int lsc_backup_fits(sqlite3_backup *p, int nFrom, int nTo);
 static int lsc_backup_step(sqlite3_backup *p, int rc);
 static void lsc_backup_end(sqlite3 *db);
+
+/* wasm/stored.c: before SQLite looks up a function, or the module of a table that the schema lacks. */
+static void lsc_function_sought(sqlite3 *db, const char *zName);
+static Module *lsc_module_sought(Parse *pParse, const char *zName);
+
+/* wasm/file.c: load_extension() of a file that ends with .wasm. */
+static int lsc_is_wasm_file(const char *zFile);
+static int lsc_wasm_extension(sqlite3 *db, const char *zFile, const char *zProc, char **pzErr);
 
 #define lsc_keyed(db) ((db)->pLsc && (db)->pLsc->bKeyed)
 #define lsc_vacuum_attach(db, i) do{ if( (db)->pLsc ) (db)->pLsc->iVacuum = (u8)(i); }while( 0 )

@@ -18,6 +18,7 @@ static void lsc_conn_free(sqlite3 *db){
   if( db->pLsc==0 ) return;
   lscManagerUnref(db->pLsc->pWalManager);
   lscScanForget(db->pLsc, 0);
+  lscWasmForget(db->pLsc);
   sqlite3_free(db->pLsc);
   db->pLsc = 0;
 }

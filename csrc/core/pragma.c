@@ -4,6 +4,7 @@
 **   PRAGMA libsql_alter_check [= on|off]     ALTER COLUMN checks the rows; sql/alter_check.c
 **   PRAGMA libsql_vector_cache [= bytes]     memory for searched columns, and for vector indexes; vec/scan.c
 **   PRAGMA libsql_vector_build_memory [= bytes]    memory for building a vector index; vec/index_fill.c
+**   PRAGMA libsql_wasm [= on|off], libsql_wasm_memory, _fuel, _time, _module_size [= n]      wasm/file.c
 **   PRAGMA libsql_vector_order [= on|off]    ORDER BY a distance LIMIT k may use a vector index; vec/order.c
 **
 ** They set the connection when they are compiled, as those of SQLite that set flags do.
@@ -57,5 +58,6 @@ static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zVa
     }
     return 1;
   }
+  if( lscWasmPragma(pParse, zName, zValue) ) return 1;
   return lscKeyPragma(pParse, iDb, zName, zValue);
 }

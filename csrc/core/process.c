@@ -11,6 +11,7 @@ static volatile int lscForkCount = 0;
 static void lscForked(void){
   lscForkCount++;
   lscPoolForked();
+  lscWasmForked();
 }
 #endif
 

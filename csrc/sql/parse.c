@@ -91,6 +91,8 @@ static int lsc_parse(Parse *pParse, const char **pzSql){
   }
   switch( x.type ){
     case TK_ALTER: return lscAlterParse(pParse, &x, explain, pzSql);
+    case TK_CREATE: return lscWasmParse(pParse, &x, 0, explain, pzSql);
+    case TK_DROP:  return lscWasmParse(pParse, &x, 1, explain, pzSql);
     default:       return 0;
   }
 }
