@@ -234,6 +234,16 @@ class Connection:
         name: str = "main",
         sleep: float = 0.25,
     ) -> None: ...
+    def create_wasm_function(
+        self,
+        name: str,
+        wasm: str | ReadableBuffer | None,
+        *,
+        deterministic: bool = True,
+        fuel: int | None = None,
+        memory_limit: int | None = None,
+        capabilities: Iterable[Literal["wasi"]] = (),
+    ) -> None: ...
     def rekey(self, encryption_key: _Key, *, cipher: _Cipher = None, name: str = "main") -> None: ...
     def iterdump(self, *, filter: str | None = None) -> Generator[str]: ...
     def serialize(self, *, name: str = "main") -> bytes: ...

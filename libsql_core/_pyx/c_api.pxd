@@ -206,6 +206,16 @@ cdef extern from "lsc.h" nogil:
     int lsc_codec_rekey(
         sqlite3 *db, const char *schema, const char *cipher, const void *key, int n, int is_raw)
     int lsc_codec_missing()
+    ctypedef struct lsc_wasm:
+        const char *name
+        const void *source
+        sqlite3_int64 n
+        int is_text, deterministic, wasi
+        unsigned long long fuel
+        sqlite3_int64 memory
+    int lsc_wasm_define(sqlite3 *db, const lsc_wasm *want, lsc_error *error)
+    int lsc_wasm_missing()
+    void lsc_wasm_finder(int (*find)(char *, int) noexcept nogil)
 
 
 ctypedef int (*libsql_page_call)(void *ctx, unsigned pgno) noexcept nogil

@@ -272,6 +272,20 @@ Register a class with `step(*args)` and `finalize()` as an aggregate, or remove 
         """Register a function that compares two str (negative, zero, positive) as a collation, or remove one."""
         define_collation(self, name, callback)
 
+    def create_wasm_function(self, name, wasm, *, deterministic=True, fuel=None, memory_limit=None, capabilities=()):
+        """Register what a WebAssembly module exports under this name as an SQL function of this connection.
+
+        wasm: the module, as text (str) or in binary form; None removes the functions of that name.
+        deterministic: equal arguments give equal results, so that it may be used in indexes.
+        fuel: about how many instructions a call may run; None for no such limit.
+        memory_limit: bytes that the module may use; None for that of the connection.
+        capabilities: "wasi" lets it import WASI, with clock and random numbers, but no files, streams or variables.
+
+        CREATE FUNCTION stores one in the database instead. Raises OperationalError for a module that does not fit,
+        NotSupportedError if wasmtime is not installed.
+        """
+        define_wasm(self, name, wasm, bool(deterministic), fuel, memory_limit, capabilities)
+
     @cython.embedsignature(False)
     def set_authorizer(self, *args, **kwargs):
         """set_authorizer($self, /, authorizer_callback)
