@@ -45,6 +45,7 @@
 #include "core/row.c"
 #include "wal/batch.c"
 #include "core/stmt.c"
+#include "wasm/sections.c"
 #include "wasm/runtime.c"
 #include "wasm/instance.c"
 #include "wasm/values.c"

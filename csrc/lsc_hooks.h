@@ -191,6 +191,7 @@ static void lsc_backup_end(sqlite3 *db);
 /* wasm/stored.c: before SQLite looks up a function, or the module of a table that the schema lacks. */
 static void lsc_function_sought(sqlite3 *db, const char *zName);
 static Module *lsc_module_sought(Parse *pParse, const char *zName);
+static int lsc_sought_failed(sqlite3 *db);
 
 /* wasm/file.c: load_extension() of a file that ends with .wasm. */
 static int lsc_is_wasm_file(const char *zFile);

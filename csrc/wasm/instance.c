@@ -209,9 +209,10 @@ static int lscWasmInstance(LscWasmSlot *pSlot, LscWasmInst **pp, char **pzErr){
   return SQLITE_OK;
 }
 
-/* The next call of the slot gets a new instance. Those under way keep theirs. */
+/* The next call of the slot gets a new instance. Aggregates and cursors under way keep theirs; a call under way, from
+** which a progress handler came here, needs it, too. */
 static void lscWasmDiscard(LscWasmSlot *pSlot, LscWasmInst *p){
-  if( pSlot->pInst!=p ) return;
+  if( pSlot->pInst!=p || p->inside ) return;
   pSlot->pInst = 0;
   lscWasmInstUnref(p);
 }

@@ -236,20 +236,6 @@ static int lscWasmTick(void){
   return bRuns;
 }
 
-/* A copy of a name that may hold zeros, which no name that is looked for does. */
-static char *wtName(const WtBytes *p){
-  char *z = sqlite3_malloc64(p->n + 1);
-  if( z==0 ) return 0;
-  memcpy(z, p->a, p->n);
-  z[p->n] = 0;
-  return z;
-}
-
-static u8 wtType(const void *pType){
-  u8 kind = lscWtc.wasm_valtype_kind(pType);
-  return kind<=WT_F64 ? kind : 255;
-}
-
 static void wtModuleFree(LscWasmModule *p){
   int i;
   if( p->pCode ) lscWtc.wasmtime_module_delete(p->pCode);
@@ -263,83 +249,22 @@ static void wtModuleFree(LscWasmModule *p){
   sqlite3_free(p);
 }
 
-static int wtExport(LscWasmModule *p, const void *pExport){
-  const void *pType = lscWtc.wasm_exporttype_type(pExport);
-  const WtBytes *pName = lscWtc.wasm_exporttype_name(pExport);
-  const WtPointers *pParams, *pResults;
-  LscWasmExport *pNew;
-  const void *pFunc;
-  int i;
-  u8 kind = lscWtc.wasm_externtype_kind(pType);
-  if( kind==WT_MEMORY && pName->n==6 && memcmp(pName->a, "memory", 6)==0 ) p->bMemory = 1;
-  if( kind!=WT_FUNC ) return SQLITE_OK;
-  pFunc = lscWtc.wasm_externtype_as_functype_const(pType);
-  pParams = lscWtc.wasm_functype_params(pFunc);
-  pResults = lscWtc.wasm_functype_results(pFunc);
-  pNew = &p->aExport[p->nExport];
-  memset(pNew, 0, sizeof(*pNew));
-  pNew->zName = wtName(pName);
-  pNew->aParam = sqlite3_malloc64(pParams->n + 1);
-  p->nExport++;
-  if( pNew->zName==0 || pNew->aParam==0 ) return SQLITE_NOMEM_BKPT;
-  pNew->nParam = (int)pParams->n;
-  pNew->nResult = (int)pResults->n;
-  for(i=0; i<pNew->nParam; i++) pNew->aParam[i] = wtType(pParams->a[i]);
-  if( pNew->nResult>0 ) pNew->result = wtType(pResults->a[0]);
-  if( pNew->nParam==1 && pNew->aParam[0]==WT_I32 ){
-    if( strcmp(pNew->zName, "libsql_malloc")==0 && pNew->nResult==1 && pNew->result==WT_I32 ) p->bMalloc = 1;
-    if( strcmp(pNew->zName, "libsql_free")==0 && pNew->nResult==0 ) p->bFree = 1;
-  }
-  return SQLITE_OK;
-}
-
-/* Notes what the module exports and imports. */
-static int wtLookAt(LscWasmModule *p){
-  WtPointers list = {0, 0};
-  int rc = SQLITE_OK;
-  size_t i;
-  lscWtc.wasmtime_module_exports(p->pCode, &list);
-  p->aExport = sqlite3_malloc64((list.n+1)*sizeof(LscWasmExport));
-  if( p->aExport==0 ) rc = SQLITE_NOMEM_BKPT;
-  for(i=0; i<list.n && rc==SQLITE_OK; i++) rc = wtExport(p, list.a[i]);
-  lscWtc.wasm_exporttype_vec_delete(&list);
-  if( rc!=SQLITE_OK ) return rc;
-  memset(&list, 0, sizeof(list));
-  lscWtc.wasmtime_module_imports(p->pCode, &list);
-  for(i=0; i<list.n; i++){
-    const WtBytes *pModule = lscWtc.wasm_importtype_module(list.a[i]);
-    const WtBytes *pName = lscWtc.wasm_importtype_name(list.a[i]);
-    int bForeign = pModule->n!=22 || memcmp(pModule->a, "wasi_snapshot_preview1", 22)!=0;
-    if( p->zImport && (p->bForeign || !bForeign) ) continue;
-    p->bForeign = (u8)bForeign;
-    sqlite3_free(p->zImport);
-    p->zImport = sqlite3_mprintf("\"%.*s\".\"%.*s\"", (int)(pModule->n>100 ? 100 : pModule->n), pModule->a,
-        (int)(pName && pName->n<=100 ? pName->n : 0), pName ? pName->a : "");
-    if( p->zImport==0 ){
-      rc = SQLITE_NOMEM_BKPT;
-      break;
-    }
-  }
-  lscWtc.wasm_importtype_vec_delete(&list);
-  return rc;
-}
-
 /* Compiles p->aSource. */
 static int wtCompile(LscWasmModule *p, char **pzErr){
   WtBytes code = {0, 0};
   void *pError;
-  int bBinary = p->nSource>=4 && memcmp(p->aSource, "\0asm", 4)==0;
+  int rc, bBinary = p->nSource>=4 && memcmp(p->aSource, "\0asm", 4)==0;
   if( bBinary ){
     pError = lscWtc.wasmtime_module_new(lscWt.apEngine[p->iEngine], p->aSource, (size_t)p->nSource, &p->pCode);
   }else{
     pError = lscWtc.wasmtime_wat2wasm((const char*)p->aSource, (size_t)p->nSource, &code);
     if( pError==0 ){
       pError = lscWtc.wasmtime_module_new(lscWt.apEngine[p->iEngine], (const u8*)code.a, code.n, &p->pCode);
-      lscWtc.wasm_byte_vec_delete(&code);
     }
   }
   if( pError ){
     char *zText;
+    if( code.a ) lscWtc.wasm_byte_vec_delete(&code);
     p->pCode = 0;
     zText = lscWasmErrorText(pError);
     if( zText ){
@@ -350,7 +275,10 @@ static int wtCompile(LscWasmModule *p, char **pzErr){
     sqlite3_free(zText);
     return *pzErr ? SQLITE_ERROR : SQLITE_NOMEM_BKPT;
   }
-  return wtLookAt(p);
+  rc = code.a ? lscWasmSections(p, (const u8*)code.a, code.n) : lscWasmSections(p, p->aSource, (size_t)p->nSource);
+  if( code.a ) lscWtc.wasm_byte_vec_delete(&code);
+  if( rc==SQLITE_ERROR ) *pzErr = sqlite3_mprintf("Failed to compile module: it has types that are not known here");
+  return rc;
 }
 
 static u32 wtHash(const u8 *a, i64 n){

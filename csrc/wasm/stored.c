@@ -71,9 +71,19 @@ static int wtIsFunction(sqlite3 *db, const char *zName){
   return sqlite3FunctionSearch(SQLITE_FUNC_HASH(sqlite3UpperToLower[(u8)zName[0]], n), zName)!=0;
 }
 
+/* Whether a table of this name is SQLite's, or of a module that is there. */
+static int wtIsTable(sqlite3 *db, const char *zName){
+  static const char *const az[] = {"pragma_", "sqlite_", "json", "carray"};
+  int i;
+  for(i=0; i<ArraySize(az); i++) if( sqlite3_strnicmp(zName, az[i], sqlite3Strlen30(az[i]))==0 ) return 1;
+  return sqlite3HashFind(&db->aModule, zName)!=0;
+}
+
 /* Reports what stopped a look at the table to the statement that is compiled. */
-static void wtSoughtError(sqlite3 *db, const char *zName, int rc, char *zErr){
+static void wtSoughtError(LscWasm *p, const char *zName, int rc, char *zErr){
+  sqlite3 *db = p->db;
   Parse *pParse = db->pParse;
+  p->bFailed = 1;
   if( rc==SQLITE_NOMEM ){
     sqlite3OomFault(db);
   }else if( zErr ){
@@ -180,7 +190,7 @@ static int wtSchema(sqlite3 *db){
 }
 
 /* Makes what the database says of the name true, before it is looked up. */
-static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bKnown){
+static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
   char *zFolded, *zErr = 0;
   WtQuiet quiet;
   LscWasmFunc *pFunc;
@@ -202,14 +212,17 @@ static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bKnown){
   }
   for(i=0; zFolded[i]; i++) zFolded[i] = (char)sqlite3UpperToLower[(u8)zFolded[i]];
   p->bBusy = 1;
+  p->bFailed = 0;
   wtQuietBegin(db, &quiet);
   rc = wtSync(p);
   for(pFunc=p->pFuncs; pFunc && strcmp(pFunc->zName, zFolded)!=0; pFunc=pFunc->pNext){}
-  if( rc==SQLITE_OK && pFunc==0 && p->bTable && !bKnown ) rc = wtLoad(p, zFolded, &zErr);
+  if( rc==SQLITE_OK && pFunc==0 && p->bTable && !(bTable ? wtIsTable(db, zName) : wtIsFunction(db, zName)) ){
+    rc = wtLoad(p, zFolded, &zErr);
+  }
   wtQuietEnd(db, &quiet);
   p->bBusy = 0;
   if( rc!=SQLITE_OK ){
-    wtSoughtError(db, zFolded, rc, zErr);
+    wtSoughtError(p, zFolded, rc, zErr);
   }else{
     for(pFunc=p->pFuncs; pFunc && strcmp(pFunc->zName, zFolded)!=0; pFunc=pFunc->pNext){}
     if( pFunc && pFunc->bStored ) sqlite3CodeVerifySchema(db->pParse, 0);
@@ -232,13 +245,11 @@ static int wtMayBeStored(LscWasm *p, const char *zName){
 static void lsc_function_sought(sqlite3 *db, const char *zName){
   LscConn *pConn = db->pLsc;
   LscWasm *p;
-  int bKnown;
   if( pConn==0 || db->pParse==0 || db->init.busy || db->mallocFailed ) return;
   p = pConn->pWasm;
   if( p && (p->bBusy || p->off) ) return;
-  bKnown = wtIsFunction(db, zName);
-  if( bKnown && (p==0 || !wtMayBeStored(p, zName)) ) return;
-  wtSought(db, p, zName, bKnown);
+  if( wtIsFunction(db, zName) && (p==0 || !wtMayBeStored(p, zName)) ) return;
+  wtSought(db, p, zName, 0);
 }
 
 /* The module of a table that the schema lacks. */
@@ -248,7 +259,15 @@ static Module *lsc_module_sought(Parse *pParse, const char *zName){
   Module *pMod = sqlite3HashFind(&db->aModule, zName);
   LscWasm *p = pConn ? pConn->pWasm : 0;
   if( pConn==0 || db->pParse==0 || db->mallocFailed || (p && (p->bBusy || p->off)) ) return pMod;
-  if( pMod && (p==0 || !wtMayBeStored(p, zName)) ) return pMod;
-  wtSought(db, p, zName, pMod!=0 || sqlite3_strnicmp(zName, "pragma_", 7)==0 || sqlite3_strnicmp(zName, "sqlite_", 7)==0);
+  if( wtIsTable(db, zName) && (p==0 || !wtMayBeStored(p, zName)) ) return pMod;
+  wtSought(db, p, zName, 1);
   return sqlite3HashFind(&db->aModule, zName);
+}
+
+/* Whether the last look failed and said why, so that "no such function" would only hide it. */
+static int lsc_sought_failed(sqlite3 *db){
+  LscWasm *p = db->pLsc ? db->pLsc->pWasm : 0;
+  int bFailed = p!=0 && p->bFailed;
+  if( bFailed ) p->bFailed = 0;
+  return bFailed;
 }

@@ -122,6 +122,7 @@ struct LscWasm {
   u64 nInst;                  /* instances made so far */
   u8 off;                     /* LSC_WASM_... below */
   u8 bBusy;                   /* reads the table of functions */
+  u8 bFailed;                 /* a look for a function failed, and said why */
   /* The schema when the stored functions were last compared with it. */
   const Schema *pSchema;
   int iGeneration, iCookie;
@@ -137,6 +138,9 @@ static void lscWasmModuleRef(LscWasmModule *p);
 static void lscWasmModuleUnref(LscWasmModule *p);
 static const LscWasmExport *lscWasmExport(const LscWasmModule *p, const char *zName, const char *zSuffix);
 static char *lscWasmErrorText(void *pError);
+
+/* sections.c. Fills in what a module exports and imports. */
+static int lscWasmSections(LscWasmModule *p, const u8 *a, size_t n);
 
 /* instance.c */
 static int lscWasmInstance(LscWasmSlot *pSlot, LscWasmInst **pp, char **pzErr);

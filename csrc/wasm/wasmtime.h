@@ -9,9 +9,8 @@
 
 #include <stdbool.h>
 
-/* A sequence; owned where a call fills it. */
+/* Owned where a call fills it. */
 typedef struct WtBytes { size_t n; char *a; } WtBytes;
-typedef struct WtPointers { size_t n; void **a; } WtPointers;
 
 /* One argument or result, 16 bytes. Numbers are little-endian, as in the memory of a module. */
 typedef union WtRaw { int i32v; i64 i64v; double f64v; u8 a[16]; } WtRaw;
@@ -29,17 +28,6 @@ typedef void *(*WtDeadline)(void *pContext, void *pArg, u64 *pDelta, u8 *pKind);
   X(wasm_config_new, void*, (void)) \
   X(wasm_engine_new_with_config, void*, (void*)) \
   X(wasm_byte_vec_delete, void, (WtBytes*)) \
-  X(wasm_exporttype_vec_delete, void, (WtPointers*)) \
-  X(wasm_importtype_vec_delete, void, (WtPointers*)) \
-  X(wasm_exporttype_name, const WtBytes*, (const void*)) \
-  X(wasm_exporttype_type, const void*, (const void*)) \
-  X(wasm_importtype_module, const WtBytes*, (const void*)) \
-  X(wasm_importtype_name, const WtBytes*, (const void*)) \
-  X(wasm_externtype_kind, u8, (const void*)) \
-  X(wasm_externtype_as_functype_const, const void*, (const void*)) \
-  X(wasm_functype_params, const WtPointers*, (const void*)) \
-  X(wasm_functype_results, const WtPointers*, (const void*)) \
-  X(wasm_valtype_kind, u8, (const void*)) \
   X(wasm_trap_delete, void, (void*)) \
   X(wasm_trap_message, void, (const void*, WtBytes*)) \
   X(wasmtime_config_epoch_interruption_set, void, (void*, bool)) \
@@ -53,8 +41,6 @@ typedef void *(*WtDeadline)(void *pContext, void *pArg, u64 *pDelta, u8 *pKind);
   X(wasmtime_wat2wasm, void*, (const char*, size_t, WtBytes*)) \
   X(wasmtime_module_new, void*, (void*, const u8*, size_t, void**)) \
   X(wasmtime_module_delete, void, (void*)) \
-  X(wasmtime_module_exports, void, (const void*, WtPointers*)) \
-  X(wasmtime_module_imports, void, (const void*, WtPointers*)) \
   X(wasmtime_store_new, void*, (void*, void*, void(*)(void*))) \
   X(wasmtime_store_context, void*, (void*)) \
   X(wasmtime_store_delete, void, (void*)) \
@@ -88,6 +74,7 @@ typedef void *(*WtDeadline)(void *pContext, void *pArg, u64 *pDelta, u8 *pKind);
   X(wasmtime_config_wasm_exceptions_set) \
   X(wasmtime_config_wasm_stack_switching_set) \
   X(wasmtime_config_wasm_custom_page_sizes_set) \
+  X(wasmtime_config_wasm_compact_imports_set) \
   X(wasmtime_config_wasm_component_model_set) \
   X(wasmtime_config_concurrency_support_set) \
   X(wasmtime_config_native_unwind_info_set)
