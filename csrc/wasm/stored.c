@@ -133,6 +133,12 @@ static int wtIsSame(LscWasm *p, LscWasmFunc *pFunc, int *pbSame){
   return rc==SQLITE_OK ? rc2 : rc;
 }
 
+/* Whether the schema is that of the last comparison. */
+static int wtIsCurrent(const LscWasm *p){
+  const Schema *pSchema = p->db->aDb[0].pSchema;
+  return pSchema==p->pSchema && pSchema->iGeneration==p->iGeneration && pSchema->schema_cookie==p->iCookie;
+}
+
 /* Looks at the schema; if it is another than last time, stored functions that are no longer what the table says are taken
 ** out of use. */
 static int wtSync(LscWasm *p){
@@ -141,7 +147,7 @@ static int wtSync(LscWasm *p){
   LscWasmFunc *pFunc, *pNext;
   Table *pTab;
   int rc = SQLITE_OK, bSame;
-  if( pSchema==p->pSchema && pSchema->iGeneration==p->iGeneration && pSchema->schema_cookie==p->iCookie ) return SQLITE_OK;
+  if( wtIsCurrent(p) ) return SQLITE_OK;
   pTab = sqlite3FindTable(db, LSC_WASM_TABLE, "main");
   p->bTable = pTab!=0 && IsOrdinaryTable(pTab);
   for(pFunc=p->pFuncs; pFunc && rc==SQLITE_OK; pFunc=pNext){
@@ -189,6 +195,34 @@ static int wtSchema(sqlite3 *db){
   return rc;
 }
 
+
+static LscWasmFunc *wtFunc(LscWasm *p, const char *zFolded){
+  LscWasmFunc *pFunc;
+  for(pFunc=p->pFuncs; pFunc && strcmp(pFunc->zName, zFolded)!=0; pFunc=pFunc->pNext){}
+  return pFunc;
+}
+
+/* Compares, and loads the function if it is not there. Whatever is read is of one transaction. */
+static int wtSyncAndLoad(LscWasm *p, const char *zFolded, int bTable, char **pzErr){
+  sqlite3 *db = p->db;
+  sqlite3_stmt *pHold = 0;
+  int rc, rc2;
+  if( wtIsCurrent(p) && (wtFunc(p, zFolded) || !p->bTable) ) return SQLITE_OK;
+  if( sqlite3FindTable(db, LSC_WASM_TABLE, "main")==0 ) return wtSync(p);
+  rc = sqlite3_prepare(db, "SELECT 1 FROM main.sqlite_schema", -1, &pHold, 0);
+  if( rc==SQLITE_OK && sqlite3_step(pHold)==SQLITE_ROW ){
+    rc = wtSync(p);
+    if( rc==SQLITE_OK && wtFunc(p, zFolded)==0 && p->bTable && !(bTable ? wtIsTable(db, zFolded) : wtIsFunction(db, zFolded)) ){
+      rc = wtLoad(p, zFolded, pzErr);
+    }
+    if( rc==SQLITE_ERROR && *pzErr==0 ) *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(db));
+  }
+  rc2 = sqlite3_finalize(pHold);
+  if( rc==SQLITE_OK ) rc = rc2;
+  /* The schema is an old one. A statement with a function that is known finds that out when it begins. */
+  return rc==SQLITE_SCHEMA && wtFunc(p, zFolded) ? SQLITE_OK : rc;
+}
+
 /* Makes what the database says of the name true, before it is looked up. */
 static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
   char *zFolded, *zErr = 0;
@@ -198,6 +232,7 @@ static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
   if( wtSchema(db)!=SQLITE_OK ) return;
   if( p==0 ){
     Table *pTab = sqlite3FindTable(db, LSC_WASM_TABLE, "main");
+    db->pParse->checkSchema = 1;      /* if there is no such name, then not because the schema is an old one */
     if( pTab==0 || !IsOrdinaryTable(pTab) ) return;
     p = lscWasmOf(db);
     if( p==0 ){
@@ -214,29 +249,24 @@ static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
   p->bBusy = 1;
   p->bFailed = 0;
   wtQuietBegin(db, &quiet);
-  rc = wtSync(p);
-  for(pFunc=p->pFuncs; pFunc && strcmp(pFunc->zName, zFolded)!=0; pFunc=pFunc->pNext){}
-  if( rc==SQLITE_OK && pFunc==0 && p->bTable && !(bTable ? wtIsTable(db, zName) : wtIsFunction(db, zName)) ){
-    rc = wtLoad(p, zFolded, &zErr);
-  }
+  rc = wtSyncAndLoad(p, zFolded, bTable, &zErr);
   wtQuietEnd(db, &quiet);
   p->bBusy = 0;
   if( rc!=SQLITE_OK ){
     wtSoughtError(p, zFolded, rc, zErr);
   }else{
-    for(pFunc=p->pFuncs; pFunc && strcmp(pFunc->zName, zFolded)!=0; pFunc=pFunc->pNext){}
-    if( pFunc && pFunc->bStored ) sqlite3CodeVerifySchema(db->pParse, 0);
+    pFunc = wtFunc(p, zFolded);
+    if( pFunc==0 ) db->pParse->checkSchema = 1;
+    else if( pFunc->bStored ) sqlite3CodeVerifySchema(db->pParse, 0);
   }
   sqlite3_free(zFolded);
 }
 
 /* Whether a stored function was made that may not be what the table says, or one of this name. */
 static int wtMayBeStored(LscWasm *p, const char *zName){
-  const Schema *pSchema = p->db->aDb[0].pSchema;
   LscWasmFunc *pFunc;
   for(pFunc=p->pFuncs; pFunc; pFunc=pFunc->pNext){
-    if( pFunc->bStored && (pSchema!=p->pSchema || pSchema->iGeneration!=p->iGeneration || pSchema->schema_cookie!=p->iCookie
-                           || sqlite3StrICmp(pFunc->zName, zName)==0) ) return 1;
+    if( pFunc->bStored && (!wtIsCurrent(p) || sqlite3StrICmp(pFunc->zName, zName)==0) ) return 1;
   }
   return 0;
 }

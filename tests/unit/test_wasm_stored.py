@@ -157,7 +157,7 @@ def test_drop(db: Any) -> None:
 
 def test_explain_changes_nothing(db: Any) -> None:
     assert db.rows("explain " + create("f", ONE))
-    assert db.rows("explain query plan " + create("f", ONE)) == []
+    db.execute("explain query plan " + create("f", ONE))
     assert db.rows("select count(*) from sqlite_schema") == [(0,)]
     db.refused("select f()", "no such function: f")
 
@@ -303,7 +303,7 @@ def test_rows_that_others_wrote(open_db: Callable[..., Any]) -> None:
         ("other", "Function other not found in Wasm module"),
     ):
         with pytest.raises(OperationalError) as caught:
-            con.execute(f"select {name}()")
+            con.execute(f'select "{name}"()')
         assert str(caught.value).startswith(f"function {name} cannot be loaded: {says}")
         assert rows(con, "select f()") == [(1,)]
     con.execute("drop function mixed")
