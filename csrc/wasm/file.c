@@ -3,41 +3,46 @@
 ** engine.c.
 */
 
-/* Registers zName, folded, or all functions that the module exports if it is NULL. *pn counts them. */
-static int wtDefineAll(
-  LscWasm *p, LscWasmModule *pModule, const LscWasmLimits *pLimits, const char *zOne, int bDeterministic, int *pn, char **pzErr
+/* Registers the function whose name is the n bytes at z. */
+static int wtDefineOne(
+  LscWasm *p, LscWasmModule *pModule, const LscWasmLimits *pLimits, const char *z, int n, int bDeterministic, char **pzErr
 ){
-  /* What ends with one of these is a part of a function; the others are looked for by their first part. */
-  static const char *const azPart[] = {"_step", "_finalize", "_init", "_value", "_inverse", "_columns", "_open", "_next",
+  LscWasmSlot *pSlot = 0;
+  char zName[256];
+  int i, rc;
+  if( n>=(int)sizeof(zName) ) return wtError(pzErr, "the name of a function has 1 to 255 bytes");
+  for(i=0; i<n; i++) zName[i] = (char)sqlite3UpperToLower[(u8)z[i]];
+  zName[n] = 0;
+  rc = lscWasmSlotGet(p, pModule, pLimits, &pSlot);
+  if( rc!=SQLITE_OK ) return rc;
+  return lscWasmDefine(p, zName, pSlot, 0, bDeterministic && pModule->zImport==0, pzErr);
+}
+
+/* How many bytes of an export's name are that of an SQL function: 0 for a part of one that has its name from another. */
+static int wtNameOf(const LscWasmModule *pModule, const char *z){
+  static const char *const azPart[] = {"_step", "_finalize", "_init", "_value", "_inverse", "_next", "_columns", "_open",
                                        "_column", "_close"};
-  int i, j, rc = SQLITE_OK;
-  *pn = 0;
-  for(i=0; i<pModule->nExport && rc==SQLITE_OK; i++){
-    const char *z = pModule->aExport[i].zName;
-    int n = sqlite3Strlen30(z);
+  int n = sqlite3Strlen30(z), i;
+  if( n>255 || z[0]=='_' || strncmp(z, "libsql_", 7)==0 ) return 0;
+  for(i=0; i<ArraySize(azPart); i++){
+    const char *zMain = i<5 ? "_step" : "_next";
+    int nPart = sqlite3Strlen30(azPart[i]);
     char zName[256];
-    LscWasmSlot *pSlot = 0;
-    int bWhole = 1;
-    if( zOne==0 && (n==0 || z[0]=='_' || strncmp(z, "libsql_", 7)==0) ) continue;
-    for(j=0; j<ArraySize(azPart) && zOne==0; j++){
-      int k = sqlite3Strlen30(azPart[j]);
-      const char *zOther = j<5 ? "_step" : "_next";
-      if( n<=k || strcmp(&z[n-k], azPart[j])!=0 ) continue;
-      sqlite3_snprintf(sizeof(zName), zName, "%.*s", n-k, z);
-      if( lscWasmExport(pModule, zName, zOther)==0 ) continue;
-      if( strcmp(azPart[j], zOther)==0 ) n -= k;    /* once for all parts */
-      else bWhole = 0;
-      break;
-    }
-    if( !bWhole ) continue;
-    if( zOne ) n = sqlite3Strlen30(zOne);
-    if( n>=(int)sizeof(zName) ) return wtError(pzErr, "the name of a function has 1 to 255 bytes");
-    sqlite3_snprintf(sizeof(zName), zName, "%.*s", n, zOne ? zOne : z);
-    for(j=0; zName[j]; j++) zName[j] = (char)sqlite3UpperToLower[(u8)zName[j]];
-    rc = lscWasmSlotGet(p, pModule, pLimits, &pSlot);
-    if( rc==SQLITE_OK ) rc = lscWasmDefine(p, zName, pSlot, 0, bDeterministic && pModule->zImport==0, pzErr);
-    if( rc==SQLITE_OK ) (*pn)++;
-    if( zOne ) break;
+    if( n<=nPart || strcmp(&z[n-nPart], azPart[i])!=0 ) continue;
+    sqlite3_snprintf(sizeof(zName), zName, "%.*s", n-nPart, z);
+    if( lscWasmExport(pModule, zName, zMain) ) return azPart[i]==azPart[i<5 ? 0 : 5] ? n-nPart : 0;
+  }
+  return n;
+}
+
+/* Registers all functions that the module exports; *pn counts them. */
+static int wtDefineAll(LscWasm *p, LscWasmModule *pModule, int *pn, char **pzErr){
+  int i, n, rc = SQLITE_OK;
+  for(i=0; i<pModule->nExport && rc==SQLITE_OK; i++){
+    n = wtNameOf(pModule, pModule->aExport[i].zName);
+    if( n==0 ) continue;
+    rc = wtDefineOne(p, pModule, 0, pModule->aExport[i].zName, n, 1, pzErr);
+    (*pn)++;
   }
   return rc;
 }
@@ -93,8 +98,12 @@ static int lsc_wasm_extension(sqlite3 *db, const char *zFile, const char *zProc,
   else rc = wtReadFile(db, p->nModule, zFile, &a, &n, &zErr);
   if( rc==SQLITE_OK ) rc = lscWasmModuleGet(a, n, 0, p->limits.nFuel!=0, &pModule, &zErr);
   sqlite3_free(a);
-  if( rc==SQLITE_OK ) rc = wtDefineAll(p, pModule, 0, zProc, 1, &nFunc, &zErr);
-  if( rc==SQLITE_OK && nFunc==0 ) rc = wtError(&zErr, "%s exports no function", zFile);
+  if( rc==SQLITE_OK && zProc ){
+    rc = wtDefineOne(p, pModule, 0, zProc, sqlite3Strlen30(zProc), 1, &zErr);
+  }else if( rc==SQLITE_OK ){
+    rc = wtDefineAll(p, pModule, &nFunc, &zErr);
+    if( rc==SQLITE_OK && nFunc==0 ) rc = wtError(&zErr, "%s exports no function", zFile);
+  }
   lscWasmModuleUnref(pModule);
   if( pzErr ) *pzErr = zErr;
   else sqlite3_free(zErr);
@@ -106,7 +115,7 @@ int lsc_wasm_define(sqlite3 *db, const lsc_wasm *pWant, lsc_error *error){
   LscWasmModule *pModule = 0;
   LscWasmLimits limits;
   char *zErr = 0;
-  int rc = SQLITE_OK, nFunc = 0;
+  int rc = SQLITE_OK;
   sqlite3_mutex_enter(db->mutex);
   p = lscWasmOf(db);
   if( p==0 ){
@@ -131,8 +140,9 @@ int lsc_wasm_define(sqlite3 *db, const lsc_wasm *pWant, lsc_error *error){
     if( rc==SQLITE_OK && pModule->zImport && (pModule->bForeign || !limits.bWasi) ){
       rc = wtError(&zErr, "the module imports %s, which is not granted to it", pModule->zImport);
     }
-    if( rc==SQLITE_OK ) rc = wtDefineAll(p, pModule, &limits, pWant->name, pWant->deterministic, &nFunc, &zErr);
-    if( rc==SQLITE_OK && nFunc==0 ) rc = wtError(&zErr, "Function %s not found in Wasm module", pWant->name);
+    if( rc==SQLITE_OK ){
+      rc = wtDefineOne(p, pModule, &limits, pWant->name, sqlite3Strlen30(pWant->name), pWant->deterministic, &zErr);
+    }
     lscWasmModuleUnref(pModule);
   }
   if( rc!=SQLITE_OK ){

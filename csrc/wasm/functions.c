@@ -344,14 +344,19 @@ static int lscWasmKind(const LscWasmModule *pModule, const char *zName, LscWasmF
   return wtError(pzErr, "Function %s not found in Wasm module", zName);
 }
 
+/* Out of the list of functions, if it is there. */
+static void wtUnlink(LscWasmFunc *p){
+  LscWasmFunc **pp;
+  if( p->bDropped ) return;
+  for(pp=&p->pWasm->pFuncs; *pp && *pp!=p; pp=&(*pp)->pNext){}
+  if( *pp ) *pp = p->pNext;
+  p->bDropped = 1;
+}
+
 /* The destructor of SQL functions and of modules of table functions. */
 static void lscWasmFuncFree(LscWasmFunc *p){
   if( p==0 ) return;
-  if( !p->bDropped ){
-    LscWasmFunc **pp;
-    for(pp=&p->pWasm->pFuncs; *pp && *pp!=p; pp=&(*pp)->pNext){}
-    if( *pp ) *pp = p->pNext;
-  }
+  wtUnlink(p);
   lscWasmSlotUnref(p->pSlot);
   sqlite3_free(p->zColumns);
   sqlite3_free(p);
@@ -380,6 +385,12 @@ static int lscWasmDefine(LscWasm *pWasm, const char *zName, LscWasmSlot *pSlot, 
     return rc;
   }
   if( p->kind==LSC_WASM_TABLE_FUNCTION ){
+    LscWasmFunc *pOld, *pNext;
+    for(pOld=pWasm->pFuncs; pOld; pOld=pNext){
+      pNext = pOld->pNext;
+      if( pOld->kind==LSC_WASM_TABLE_FUNCTION && strcmp(pOld->zName, zName)==0 ) wtUnlink(pOld);
+    }
+    sqlite3ExpirePreparedStatements(db, 1);
     rc = lscWasmTableDefine(p);
   }else if( p->kind==LSC_WASM_SCALAR ){
     rc = sqlite3_create_function_v2(db, zName, p->nArg, flags, p, wtScalar, 0, 0, wtFuncDestroy);
@@ -403,9 +414,9 @@ static int lscWasmDefine(LscWasm *pWasm, const char *zName, LscWasmSlot *pSlot, 
 ** write, and stays there until the connection is closed. */
 static void lscWasmUndefine(LscWasmFunc *p){
   sqlite3 *db = p->pWasm->db;
-  LscWasmFunc **pp;
   FuncDef *pDef = p->pDef, **ppDef, *pFirst, *pNext, *pOld;
   if( p->kind==LSC_WASM_TABLE_FUNCTION ){
+    wtUnlink(p);
     sqlite3ExpirePreparedStatements(db, 1);
     (void)sqlite3_create_module_v2(db, p->zName, 0, 0, 0);
     return;
@@ -426,8 +437,6 @@ static void lscWasmUndefine(LscWasmFunc *p){
   pDef->funcFlags |= SQLITE_FUNC_INTERNAL;
   *ppDef = pNext;
   sqlite3HashInsert(&db->aFunc, pFirst ? pFirst->zName : p->zName, pFirst);
-  for(pp=&p->pWasm->pFuncs; *pp!=p; pp=&(*pp)->pNext){}
-  *pp = p->pNext;
-  p->bDropped = 1;
+  wtUnlink(p);
   sqlite3ExpirePreparedStatements(db, 1);
 }
