@@ -42,6 +42,7 @@
 #include "core/read_ahead.c"
 #include "codec/kept.c"
 #include "codec/ahead.c"
+#include "codec/bunch.c"
 #include "core/row.c"
 #include "wal/batch.c"
 #include "core/stmt.c"

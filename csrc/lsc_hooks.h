@@ -156,7 +156,11 @@ static int lsc_pragma(Parse *pParse, int iDb, const char *zName, const char *zVa
 /* codec/pages.c: what pages pass through; each is said there. The pointers are NULL, or the ints result codes. */
 typedef struct LscCodec LscCodec;
 struct BtShared;
-static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc);
+static char *lsc_file_page(Pager *pPager, PgHdr *pPg, int *pRc);
+static void lsc_write_list(Pager *pPager);
+static int lsc_stress(PCache *pCache, PgHdr *pPg);
+static int lsc_spill(Pager *pPager, PgHdr *pPg);
+static int lsc_frame_room(PgHdr *pPg, const u8 *aFrame);
 static int lsc_journal_page(Pager *pPager, Pgno pgno, char **ppData, u32 *pCksum);
 static char *lsc_statement_page(Pager *pPager, void *pData, int *pRc);
 static int lsc_record_read(Pager *pPager, sqlite3_file *pFile, int bMain, Pgno pgno, i64 iRecord, char *aData);

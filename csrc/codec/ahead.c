@@ -74,7 +74,6 @@ static void lscAheadFree(LscCodec *p){
 static LscAhead *codedStart(Pager *pPager){
   LscCodec *pFrom = pPager->pLscCodec;
   LscAhead *p;
-  char *zErr = 0;
   sqlite3BeginBenignMalloc();
   p = sqlite3MallocZero(sizeof(*p));
   if( p ){
@@ -82,13 +81,8 @@ static LscAhead *codedStart(Pager *pPager){
     p->pPager = pPager;
     p->aBlock[0].a = sqlite3_malloc(CODED_BYTES);
     p->aBlock[1].a = sqlite3_malloc(CODED_BYTES);
-    if( lscCodecNew(pFrom->pCipher, 0, 0, 0, &p->pCodec, &zErr)==SQLITE_OK ){
-      p->pCodec->keys = pFrom->keys;
-      p->pCodec->nClear = pFrom->nClear;
-      p->pCodec->bKeys = p->pCodec->pCipher->xInit(p->pCodec)==SQLITE_OK;
-    }
-    if( p->aBlock[0].a==0 || p->aBlock[1].a==0 || p->pCodec==0 || !p->pCodec->bKeys ) lscAheadFree(pFrom);
-    sqlite3_free(zErr);
+    p->pCodec = lscCodecTwin(pFrom);
+    if( p->aBlock[0].a==0 || p->aBlock[1].a==0 || p->pCodec==0 ) lscAheadFree(pFrom);
   }
   sqlite3EndBenignMalloc();
   return pFrom->pAhead;

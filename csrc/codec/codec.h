@@ -54,6 +54,18 @@ struct LscKept {
   int nShift;                             /* 2^nShift pages are in a block */
 };
 
+/* Pages encoded together; bunch.c. */
+#define LSC_BUNCH 64
+typedef struct LscBunch LscBunch;
+struct LscBunch {
+  u8 *a;                                  /* owned: n pages, each with room for a frame's header in front */
+  i64 nByte;
+  PgHdr *apPg[LSC_BUNCH];                 /* which */
+  int i, n;                               /* of pages for the file: the next, and how many there are */
+  u8 bSpill;                              /* the cache gives up pages for room */
+  LscCodec *pTwin;                        /* owned: the thread's */
+};
+
 struct LscCodec {
   const LscCipher *pCipher;               /* NULL: the file will tell */
   u8 *aSecret;                            /* owned */
@@ -70,8 +82,7 @@ struct LscCodec {
   void *pTempEnc, *pTempDec;              /* owned: for what only this pager reads again */
   u8 *aOut, *aRaw;                        /* owned: a page encoded, a page as a journal had it */
   int nBuf;
-  u8 *aLog;                               /* owned: encoded pages for the log */
-  i64 nLog;
+  LscBunch bunch;
   u8 aNonce[1024];                        /* random bytes not used yet: the last nNonce */
   int nNonce, iFork;
   int rcRecord;                           /* what the page in aRaw gave when it was decoded */
@@ -109,6 +120,10 @@ static int lscCodecReady(LscCodec *p);
 static int lscCodecDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n);
 static int lscCodecTemp(sqlite3 *db, Pager *pPager);
 static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage);
+
+static LscCodec *lscCodecTwin(LscCodec *pFrom);
+
+/* bunch.c */
 static int lscCodecFrames(
   LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
 );

@@ -9,8 +9,6 @@
 **
 ** While the key changes (pOld), journals are in the old codec, and pDone tells for each page which one the file is in.
 */
-#define LSC_LOG_BATCH 32                  /* pages of a transaction that are encoded at once */
-
 /* From libcrypto, in bunches; a bunch is not used on both sides of a fork. */
 static int lscRandom(LscCodec *p, u8 *a, int n){
   if( p->nNonce<n || p->iFork!=lsc_fork_count() ){
@@ -43,7 +41,8 @@ static void lscCodecFree(LscCodec *p){
   lscAheadFree(p);
   codecFreeBuffers(p);
   keptFree(p);
-  sqlite3_free(p->aLog);
+  sqlite3_free(p->bunch.a);
+  lscCodecFree(p->bunch.pTwin);
   if( p->aSecret ) lscWipe(p->aSecret, (size_t)p->nSecret);
   sqlite3_free(p->aSecret);
   for(i=0; i<ArraySize(apCtx); i++) if( apCtx[i] ) lscCrypto.EVP_CIPHER_CTX_free(apCtx[i]);
@@ -119,6 +118,8 @@ static int lscCodecDerive(LscCodec *p){
   int bKeep = p->pCipher->bSalted && !p->bRaw, bKnown = 0, i, rc = SQLITE_OK;
   u8 aId[32];
   lscAheadFree(p);
+  lscCodecFree(p->bunch.pTwin);
+  p->bunch.pTwin = 0;
   if( bKeep && !codecId(p, aId) ) bKeep = 0;
   if( bKeep ){
     sqlite3_mutex_enter(mutex);
@@ -176,6 +177,23 @@ static int codecEncode(LscCodec *p, Pgno pgno, const u8 *aPage, u8 *aOut, int n)
   int rc = lscCodecReady(p);
   if( rc==SQLITE_OK ) rc = p->pCipher->xEncode(p, pgno, aPage, aOut, n);
   return codecWriteError(rc);
+}
+
+/* A codec with the same keys and contexts of its own, for a thread; NULL: out of memory. */
+static LscCodec *lscCodecTwin(LscCodec *pFrom){
+  LscCodec *p = 0;
+  char *zErr = 0;
+  if( lscCodecNew(pFrom->pCipher, 0, 0, 0, &p, &zErr)==SQLITE_OK ){
+    p->keys = pFrom->keys;
+    p->nClear = pFrom->nClear;
+    p->bKeys = p->pCipher->xInit(p)==SQLITE_OK;
+    if( !p->bKeys ){
+      lscCodecFree(p);
+      p = 0;
+    }
+  }
+  sqlite3_free(zErr);
+  return p;
 }
 
 /* In place. */
@@ -252,18 +270,6 @@ static int lscCodecTemp(sqlite3 *db, Pager *pPager){
   return rc;
 }
 
-/* The page as the file will hold it; NULL with *pRc set if it cannot be. */
-static char *lsc_file_page(Pager *pPager, Pgno pgno, void *pData, int *pRc){
-  LscCodec *p = pPager->pLscCodec;
-  if( p==0 ) return pData;
-  lscAheadStop(p);
-  keptDrop(p, pgno);
-  *pRc = codecBuffers(p, pPager->pageSize);
-  if( *pRc==SQLITE_OK ) *pRc = codecEncode(p, pgno, pData, p->aOut, pPager->pageSize);
-  if( *pRc==SQLITE_OK && p->pDone ) *pRc = sqlite3BitvecSet(p->pDone, pgno);
-  return *pRc==SQLITE_OK ? (char*)p->aOut : 0;
-}
-
 /* The page as the rollback journal will hold it, and its checksum. */
 static int lsc_journal_page(Pager *pPager, Pgno pgno, char **ppData, u32 *pCksum){
   LscCodec *p = pPager->pLscCodec;
@@ -337,9 +343,13 @@ static int lsc_record_restore(Pager *pPager, int bMain, Pgno pgno, char *aData, 
   if( p ){
     lscAheadStop(p);
     keptDrop(p, pgno);
+    if( !bMain ){
+      rc = codecBuffers(p, pPager->pageSize);
+      if( rc==SQLITE_OK ) rc = codecEncode(p, pgno, (u8*)aData, p->aOut, pPager->pageSize);
+      if( rc==SQLITE_OK && p->pDone ) rc = sqlite3BitvecSet(p->pDone, pgno);
+    }
+    pOut = bMain ? p->aRaw : p->aOut;
   }
-  if( p && bMain ) pOut = p->aRaw;
-  else if( p ) pOut = lsc_file_page(pPager, pgno, aData, &rc);
   if( rc==SQLITE_OK ) rc = sqlite3OsWrite(pPager->fd, pOut, pPager->pageSize, iOffset);
   return rc;
 }
@@ -381,37 +391,6 @@ static void lscPageBehindEnd(Pager *pPager, Pgno pgno, const u8 *aPage){
   int i;
   for(i=0; i<pPager->pageSize; i++) if( aPage[i] ) return;
   pPager->pLscCodec->iHole = pgno;
-}
-
-/* Pages on their way to the log, encoded a few at a time. */
-static int lscCodecFrames(
-  LscCodec *p, Wal *pWal, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags
-){
-  PgHdr aPg[LSC_LOG_BATCH], *pNext;
-  int n = 0, i, rc = SQLITE_OK;
-  for(pNext=pList; pNext && n<LSC_LOG_BATCH; pNext=pNext->pDirty) n++;
-  if( p->nLog<(i64)n*szPage ){
-    sqlite3_free(p->aLog);
-    p->nLog = 0;
-    p->aLog = sqlite3_malloc64((u64)n*(u64)szPage);
-    if( p->aLog==0 ) return SQLITE_NOMEM_BKPT;
-    p->nLog = (i64)n*szPage;
-  }
-  n = (int)MIN(p->nLog/szPage, LSC_LOG_BATCH);
-  for(pNext=pList; rc==SQLITE_OK && pNext; ){
-    for(i=0; i<n && pNext && rc==SQLITE_OK; i++, pNext=pNext->pDirty){
-      aPg[i] = *pNext;
-      aPg[i].pData = p->aLog + (i64)i*szPage;
-      aPg[i].pDirty = 0;
-      if( i ) aPg[i-1].pDirty = &aPg[i];
-      keptDrop(p, pNext->pgno);
-      rc = codecEncode(p, pNext->pgno, pNext->pData, aPg[i].pData, szPage);
-    }
-    if( rc==SQLITE_OK ){
-      rc = lscLogFrames(pWal, szPage, aPg, pNext ? 0 : nTruncate, isCommit && pNext==0, syncFlags);
-    }
-  }
-  return rc;
 }
 
 /* The map limit of a pager: stored bytes are of no use. */
