@@ -17,7 +17,6 @@ SQLITE_DEFINES: list[tuple[str, str | None]] = [
     ("SQLITE_ENABLE_FTS4", None),
     ("SQLITE_ENABLE_FTS5", None),
     ("SQLITE_ENABLE_GEOPOLY", None),
-    ("SQLITE_ENABLE_LOAD_EXTENSION", None),
     ("SQLITE_ENABLE_MATH_FUNCTIONS", None),
     ("SQLITE_ENABLE_PERCENTILE", None),
     ("SQLITE_ENABLE_PREUPDATE_HOOK", None),
