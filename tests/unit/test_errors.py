@@ -397,3 +397,16 @@ def test_every_extended_code_has_its_name() -> None:
     names = [name for name in dir(libsql_core) if re.match(f"SQLITE_({primary})_", name)]
     assert {name: ERROR_NAMES.get(getattr(libsql_core, name)) for name in names} == {name: name for name in names}
     assert len(names) > 60
+
+
+def test_extensions_are_loaded_by_those_who_asked_for_it() -> None:
+    con = libsql_core.connect(":memory:")
+    with pytest.raises(libsql_core.OperationalError, match="^not authorized$"):
+        con.load_extension("nowhere")
+    con.enable_load_extension(True)
+    with pytest.raises(libsql_core.OperationalError, match="nowhere"):
+        con.load_extension("nowhere")
+    con.enable_load_extension(False)
+    with pytest.raises(libsql_core.OperationalError, match="^not authorized$"):
+        con.load_extension("nowhere")
+    con.close()
