@@ -63,10 +63,8 @@ static int xaesInit(LscCodec *p){
   u8 *k1 = p->keys.aMac;
   int i, n = 0, carry;
   if( p->pEnc==0 && (p->pEnc = lscCrypto.EVP_CIPHER_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
-  if( p->pDec==0 && (p->pDec = lscCrypto.EVP_CIPHER_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
   if( p->pEcb==0 && (p->pEcb = lscCrypto.EVP_CIPHER_CTX_new())==0 ) return SQLITE_NOMEM_BKPT;
   if( !lscCrypto.EVP_CipherInit_ex(p->pEnc, lscCrypto.pGcm, 0, 0, 0, 1)
-   || !lscCrypto.EVP_CipherInit_ex(p->pDec, lscCrypto.pGcm, 0, 0, 0, 0)
    || !lscCrypto.EVP_CipherInit_ex(p->pEcb, lscCrypto.pEcb, 0, p->keys.aKey, 0, 1)
    || !lscCrypto.EVP_CIPHER_CTX_set_padding(p->pEcb, 0)
    || !lscCrypto.EVP_CipherUpdate(p->pEcb, k1, &n, aZero, 16) || n!=16
@@ -74,7 +72,7 @@ static int xaesInit(LscCodec *p){
     return SQLITE_ERROR;
   }
   p->nEncPart = 0;
-  p->bDecPart = 0;
+  p->mDecPart = 0;
   carry = k1[0]>>7;
   for(i=0; i<15; i++) k1[i] = (u8)(k1[i]<<1 | k1[i+1]>>7);
   k1[15] = (u8)(k1[15]<<1 ^ (carry ? 0x87 : 0));
@@ -97,11 +95,26 @@ static int xaesPageKey(LscCodec *p, const u8 *aNonce, u8 *aKey){
   return lscCrypto.EVP_CipherUpdate(p->pEcb, aKey, &n, m, 32) && n==32;
 }
 
-/* Sets up a context for one page: key, nonce and what is authenticated beside it. */
-static int xaesBegin(LscCodec *p, int bEnc, Pgno pgno, const u8 *aClear, const u8 *aNonce){
+/* A context for decoding with this nonce: *pbKey: it has the key. Bulk loads give many pages the same key, so a few are
+** kept. NULL: out of memory. */
+static void *xaesDecoder(LscCodec *p, const u8 *aNonce, int *pbKey){
+  int i = aNonce[0] & (XAES_DECODERS-1);
+  *pbKey = p->mDecPart>>i & 1 && memcmp(p->aDecPart[i], aNonce, 12)==0;
+  if( *pbKey ) return p->apDec[i];
+  p->mDecPart &= ~(1u<<i);
+  if( p->apDec[i]==0 ){
+    p->apDec[i] = lscCrypto.EVP_CIPHER_CTX_new();
+    if( p->apDec[i] && !lscCrypto.EVP_CipherInit_ex(p->apDec[i], lscCrypto.pGcm, 0, 0, 0, 0) ) return 0;
+  }
+  return p->apDec[i];
+}
+
+/* A context set up for one page: key, nonce and what is authenticated beside it. NULL: out of memory. */
+static void *xaesBegin(LscCodec *p, int bEnc, Pgno pgno, const u8 *aClear, const u8 *aNonce){
   u8 aKey[32], aAad[LSC_SALT+8+4];
-  void *pCtx = bEnc ? p->pEnc : p->pDec;
-  int nAad = LSC_SALT, n = 0, bOk;
+  int nAad = LSC_SALT, n = 0, bKey = bEnc && p->nEncPart>0, bOk;
+  void *pCtx = bEnc ? p->pEnc : xaesDecoder(p, aNonce, &bKey);
+  if( pCtx==0 ) return 0;
   memcpy(aAad, p->keys.aSalt, LSC_SALT);
   if( pgno==1 ){
     memcpy(aAad+nAad, aClear, 8);
@@ -109,16 +122,22 @@ static int xaesBegin(LscCodec *p, int bEnc, Pgno pgno, const u8 *aClear, const u
   }
   sqlite3Put4byte(aAad+nAad, pgno);
   nAad += 4;
-  if( bEnc ? p->nEncPart>0 : p->bDecPart && memcmp(p->aDecPart, aNonce, 12)==0 ){
+  if( bKey ){
     bOk = lscCrypto.EVP_CipherInit_ex(pCtx, 0, 0, 0, aNonce+12, bEnc);
   }else{
     bOk = xaesPageKey(p, aNonce, aKey) && lscCrypto.EVP_CipherInit_ex(pCtx, 0, 0, aKey, aNonce+12, bEnc);
     lscWipe(aKey, sizeof(aKey));
-    memcpy(bEnc ? p->aEncPart : p->aDecPart, aNonce, 12);
-    if( bEnc ) p->nEncPart = bOk ? XAES_BUNCH : 0; else p->bDecPart = (u8)bOk;
+    if( bEnc ){
+      memcpy(p->aEncPart, aNonce, 12);
+      p->nEncPart = bOk ? XAES_BUNCH : 0;
+    }else if( bOk ){
+      int i = aNonce[0] & (XAES_DECODERS-1);
+      memcpy(p->aDecPart[i], aNonce, 12);
+      p->mDecPart |= 1u<<i;
+    }
   }
   if( bEnc ) p->nEncPart--;
-  return bOk && lscCrypto.EVP_CipherUpdate(pCtx, 0, &n, aAad, nAad);
+  return bOk && lscCrypto.EVP_CipherUpdate(pCtx, 0, &n, aAad, nAad) ? pCtx : 0;
 }
 
 /* All of a nonce is random, but up to XAES_BUNCH pages have the half in common that makes the page key. */
@@ -151,12 +170,14 @@ static int xaesEncode(LscCodec *p, Pgno pgno, const u8 *aPage, u8 *aOut, int n){
 static int xaesDecode(LscCodec *p, Pgno pgno, u8 *aPage, int n){
   int iFrom = pgno==1 ? 24 : 0, U = n - XAES_RESERVE, nOut = 0, nEnd = 0;
   u8 aTag[16];
+  void *pCtx;
   if( pgno==1 && memcmp(aPage, p->keys.aSalt, LSC_SALT)!=0 ) return SQLITE_NOTADB;
   memcpy(aTag, aPage+U, 16);
-  if( !xaesBegin(p, 0, pgno, aPage+16, aPage+U+16)
-   || !lscCrypto.EVP_CipherUpdate(p->pDec, aPage+iFrom, &nOut, aPage+iFrom, U-iFrom) || nOut!=U-iFrom
-   || !lscCrypto.EVP_CIPHER_CTX_ctrl(p->pDec, EVP_SET_TAG, 16, aTag)
-   || lscCrypto.EVP_CipherFinal_ex(p->pDec, aPage+U, &nEnd)!=1
+  pCtx = xaesBegin(p, 0, pgno, aPage+16, aPage+U+16);
+  if( pCtx==0 ) return SQLITE_NOMEM_BKPT;
+  if( !lscCrypto.EVP_CipherUpdate(pCtx, aPage+iFrom, &nOut, aPage+iFrom, U-iFrom) || nOut!=U-iFrom
+   || !lscCrypto.EVP_CIPHER_CTX_ctrl(pCtx, EVP_SET_TAG, 16, aTag)
+   || lscCrypto.EVP_CipherFinal_ex(pCtx, aPage+U, &nEnd)!=1
   ){
     memset(aPage, 0, (size_t)n);
     return SQLITE_NOTADB;

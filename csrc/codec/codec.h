@@ -9,6 +9,7 @@
 #define LSC_CODEC_H
 
 #define LSC_PAGE_MAX 65536
+#define XAES_DECODERS 16                  /* a power of two, at most 32 */
 #define LSC_SALT 16                       /* bytes in front of a file whose cipher has a salt */
 
 typedef struct LscCipher LscCipher;
@@ -91,9 +92,11 @@ struct LscCodec {
   Pgno iHole;                             /* this page was behind the end of the file */
   Pgno iBad;                              /* the last that could not be decoded */
   LscKept kept;
-  u8 aEncPart[12], aDecPart[12];          /* of which nonces pEnc and pDec have the key */
+  u8 aEncPart[12];                        /* of which nonces pEnc has the key */
   int nEncPart;                           /* how many pages may still be encoded with it */
-  u8 bDecPart;                            /* pDec has one */
+  void *apDec[XAES_DECODERS];             /* owned: contexts that decode */
+  u8 aDecPart[XAES_DECODERS][12];         /* of which nonces they have the key */
+  u32 mDecPart;                           /* a bit for each that has one */
   const char *zWhy;                       /* more about the last error, or NULL */
   /* While the key is changed: the codec before, and the pages that the file has under this one. */
   LscCodec *pOld;

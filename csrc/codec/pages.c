@@ -46,6 +46,7 @@ static void lscCodecFree(LscCodec *p){
   if( p->aSecret ) lscWipe(p->aSecret, (size_t)p->nSecret);
   sqlite3_free(p->aSecret);
   for(i=0; i<ArraySize(apCtx); i++) if( apCtx[i] ) lscCrypto.EVP_CIPHER_CTX_free(apCtx[i]);
+  for(i=0; i<XAES_DECODERS; i++) if( p->apDec[i] ) lscCrypto.EVP_CIPHER_CTX_free(p->apDec[i]);
   for(i=0; i<ArraySize(apMd); i++) if( apMd[i] ) lscCrypto.EVP_MD_CTX_free(apMd[i]);
   lscWipe(p, sizeof(*p));
   sqlite3_free(p);

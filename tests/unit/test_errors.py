@@ -54,6 +54,7 @@ CONNECTION_CALLS: dict[str, Call] = {
     "create_aggregate": lambda c: c.create_aggregate("f", 1, list),
     "create_collation": lambda c: c.create_collation("f", max),
     "create_function": lambda c: c.create_function("f", 1, len),
+    "create_wasm_function": lambda c: c.create_wasm_function("f", "(module)"),
     "create_window_function": lambda c: c.create_window_function("f", 1, list),
     "cursor": lambda c: c.cursor(),
     "deserialize": lambda c: c.deserialize(b"x" * 512),
@@ -401,12 +402,12 @@ def test_every_extended_code_has_its_name() -> None:
 
 def test_extensions_are_loaded_by_those_who_asked_for_it() -> None:
     con = libsql_core.connect(":memory:")
-    with pytest.raises(libsql_core.OperationalError, match="^not authorized$"):
+    with pytest.raises(libsql_core.OperationalError, match=r"^not authorized$"):
         con.load_extension("nowhere")
     con.enable_load_extension(True)
     with pytest.raises(libsql_core.OperationalError, match="nowhere"):
         con.load_extension("nowhere")
     con.enable_load_extension(False)
-    with pytest.raises(libsql_core.OperationalError, match="^not authorized$"):
+    with pytest.raises(libsql_core.OperationalError, match=r"^not authorized$"):
         con.load_extension("nowhere")
     con.close()
