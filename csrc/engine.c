@@ -14,6 +14,7 @@
 #include "vec/index.h"
 #include "codec/codec.h"
 #include "wasm/wasm.h"
+#include "server/server.h"
 #include "source_id.gen.h"
 
 #include "codec/libcrypto.c"
@@ -101,3 +102,13 @@
 #include "vec/order.c"
 #include "vec/more.c"
 #include "vec/numbers.c"
+
+#include "server/number.c"
+#include "server/out.c"
+#include "server/syntax.c"
+#include "server/policy.c"
+#include "server/result.c"
+#include "server/changes.c"
+#include "server/series.c"
+#include "server/connection.c"
+#include "server/run.c"

@@ -93,3 +93,45 @@ cdef class Key:
     cdef int n
     cdef bint is_raw            # the key itself, not a passphrase
     cdef bytes cipher           # None: what the database has
+
+
+cdef class Plan:
+    cdef lsc_plan p
+    cdef void *owner            # the connection, only compared
+    cdef int fork_id
+    cdef str _sql, _verb, _attach_name, _alias
+    cdef public object attach_path
+    cdef int _kind
+    cdef unsigned flags
+    cdef long long _micros
+    cdef long long last         # what the last run took
+    cdef Py_ssize_t size        # bytes of its result
+    cdef int n_param
+    cdef lsc_cell *params       # n_param cells
+    cdef int *places            # n_param indexes of positional values; -1 for parameters that have names
+    cdef tuple names            # n_param names, None for those without
+    cdef list bound             # keeps alive what params points into
+    cdef str cached_as
+    cdef bint used              # since the cache looked at it last
+    cdef bint in_use            # a cursor runs it
+
+
+cdef class ServerConnection:
+    cdef lsc_server s
+    cdef lsc_stmt *stmts        # all statements of this connection
+    cdef lsc_out out
+    cdef lsc_outcome res        # of the last statement
+    cdef int fork_id
+    cdef dict cache             # text -> Plan
+    cdef Py_ssize_t cache_size
+    cdef int running
+    cdef bint closing
+    cdef object __weakref__
+
+
+cdef class ServerCursor:
+    cdef ServerConnection con
+    cdef Plan plan              # None once it has ended
+    cdef lsc_entries f
+    cdef object unbound         # what is wrong with its arguments
+    cdef object failure

@@ -157,11 +157,22 @@ int lsc_wasm_define(sqlite3 *db, const lsc_wasm *pWant, lsc_error *error){
 /* Whether the last failure was for want of the library. */
 int lsc_wasm_missing(void){ return !AtomicLoad(&lscWt.bReady); }
 
+/* Stored functions are loaded no more, and those that were are taken out of use. */
+static void wtSwitch(LscWasm *p, int off){
+  LscWasmFunc *pFunc, *pNext;
+  p->off = (u8)off;
+  p->pSchema = 0;
+  for(pFunc=p->pFuncs; pFunc && off; pFunc=pNext){
+    pNext = pFunc->pNext;
+    if( pFunc->bStored ) lscWasmUndefine(pFunc);
+  }
+}
+
 void lsc_wasm_lock(sqlite3 *db){
   LscWasm *p;
   sqlite3_mutex_enter(db->mutex);
   p = lscWasmOf(db);
-  if( p ) p->off = LSC_WASM_LOCKED;
+  if( p ) wtSwitch(p, LSC_WASM_LOCKED);
   sqlite3_mutex_leave(db->mutex);
 }
 
@@ -196,7 +207,7 @@ static int lscWasmPragma(Parse *pParse, const char *zName, const char *zValue){
   zName += 11;
   if( zName[0]==0 ){
     if( zValue==0 ) lscPragmaResult(pParse, "libsql_wasm", p->off==LSC_WASM_ON);
-    else if( p->off!=LSC_WASM_LOCKED ) p->off = sqlite3GetBoolean(zValue, 1) ? LSC_WASM_ON : LSC_WASM_OFF;
+    else if( p->off!=LSC_WASM_LOCKED ) wtSwitch(p, sqlite3GetBoolean(zValue, 1) ? LSC_WASM_ON : LSC_WASM_OFF);
     else if( sqlite3GetBoolean(zValue, 1) ) sqlite3ErrorMsg(pParse, "WebAssembly functions are switched off");
     return 1;
   }

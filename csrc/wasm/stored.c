@@ -105,7 +105,8 @@ static int wtBody(LscWasm *p, sqlite3_stmt *pStmt, const void **pz, i64 *pn, int
   if( *pz==0 && *pn>0 ) return SQLITE_NOMEM_BKPT;
   if( *pz==0 ) *pz = "";
   if( *pn>p->nModule ){
-    return wtError(pzErr, "a module of %lld bytes is over the limit of %lld, see PRAGMA libsql_wasm_module_size", *pn, p->nModule);
+    return wtError(pzErr, "a module of %lld bytes is over the limit of %lld, see PRAGMA libsql_wasm_module_size", *pn,
+        p->nModule);
   }
   return SQLITE_OK;
 }
@@ -232,7 +233,8 @@ static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
   if( wtSchema(db)!=SQLITE_OK ) return;
   if( p==0 ){
     Table *pTab = sqlite3FindTable(db, LSC_WASM_TABLE, "main");
-    db->pParse->checkSchema = 1;      /* if there is no such name, then not because the schema is an old one */
+    /* If there is no such function, then not because the schema is an old one; SQLite sees to that for tables. */
+    if( !bTable ) db->pParse->checkSchema = 1;
     if( pTab==0 || !IsOrdinaryTable(pTab) ) return;
     p = lscWasmOf(db);
     if( p==0 ){
@@ -256,8 +258,8 @@ static void wtSought(sqlite3 *db, LscWasm *p, const char *zName, int bTable){
     wtSoughtError(p, zFolded, rc, zErr);
   }else{
     pFunc = wtFunc(p, zFolded);
-    if( pFunc==0 ) db->pParse->checkSchema = 1;
-    else if( pFunc->bStored ) sqlite3CodeVerifySchema(db->pParse, 0);
+    if( pFunc && pFunc->bStored ) sqlite3CodeVerifySchema(db->pParse, 0);
+    else if( pFunc==0 && !bTable ) db->pParse->checkSchema = 1;
   }
   sqlite3_free(zFolded);
 }

@@ -34,7 +34,8 @@ static int wtIsUtf8(const u8 *a, size_t n){
       int k;
       if( nMore==0 || n-i<=(size_t)nMore ) return 0;
       for(k=1; k<=nMore; k++) if( (a[i+k] & 0xc0)!=0x80 ) return 0;
-      if( (c==0xe0 && a[i+1]<0xa0) || (c==0xed && a[i+1]>=0xa0) || (c==0xf0 && a[i+1]<0x90) || (c==0xf4 && a[i+1]>=0x90) ) return 0;
+      if( (c==0xe0 && a[i+1]<0xa0) || (c==0xed && a[i+1]>=0xa0) ) return 0;     /* too long, a surrogate */
+      if( (c==0xf0 && a[i+1]<0x90) || (c==0xf4 && a[i+1]>=0x90) ) return 0;     /* too long, beyond U+10FFFF */
       i += (size_t)nMore + 1;
     }
   }

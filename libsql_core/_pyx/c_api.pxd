@@ -35,7 +35,7 @@ cdef extern from "sqlite3.h" nogil:
     int SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE, SQLITE_FCNTL_FILE_POINTER
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
     int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
-    int SQLITE_UTF8, SQLITE_DETERMINISTIC
+    int SQLITE_UTF8, SQLITE_DETERMINISTIC, SQLITE_AUTH
     int SQLITE_LIMIT_FUNCTION_ARG
     int SQLITE_TRACE_STMT
     unsigned SQLITE_PREPARE_PERSISTENT
@@ -216,6 +216,88 @@ cdef extern from "lsc.h" nogil:
     int lsc_wasm_define(sqlite3 *db, const lsc_wasm *want, lsc_error *error)
     int lsc_wasm_missing()
     void lsc_wasm_finder(int (*find)(char *, int) noexcept nogil)
+
+
+cdef extern from "server/server.h" nogil:
+    int LSC_JSON, LSC_PROTOBUF, LSC_PLAIN
+    int LSC_READ, LSC_WRITE, LSC_DDL, LSC_TXN, LSC_SAVEPOINT, LSC_ATTACH, LSC_DETACH
+    unsigned LSC_S_READONLY, LSC_S_BEGIN, LSC_S_IMMEDIATE, LSC_S_EXPLAIN, LSC_S_PRAGMA
+    int LSC_ERR_TOO_LARGE, LSC_ERR_NOT_UTF8
+    int LSC_ENTRIES_START, LSC_ENTRIES_DONE
+    ctypedef struct lsc_out:
+        unsigned char *a
+        size_t n
+        size_t room
+        size_t most
+        int rc
+    void lsc_out_free(lsc_out *o)
+    ctypedef struct lsc_statement:
+        int start
+        int end
+        int next
+        int kind
+        unsigned flags
+        const char *verb
+        int name
+        int n_name
+        int alias
+        int n_alias
+    int lsc_server_statement(const char *sql, int n, int start, lsc_statement *p, lsc_error *error)
+    char *lsc_server_name(const char *z, int n)
+    ctypedef struct lsc_server:
+        sqlite3 *db
+        int wal_pages
+        int watching
+    ctypedef struct lsc_server_options:
+        const char *path
+        const char *name
+        const char *cipher
+        const void *key
+        int n_key
+        int is_raw
+        int row_limit
+        long long max_pages
+        int synchronous
+        int checkpoint
+    void lsc_server_functions(int on)
+    int lsc_server_open(lsc_server *p, const lsc_server_options *o, lsc_error *error)
+    void lsc_server_close(lsc_server *p)
+    int lsc_server_reset(lsc_server *p)
+    int lsc_server_next(lsc_server *p)
+    int lsc_server_rollback(lsc_server *p, lsc_error *error)
+    ctypedef struct lsc_plan:
+        lsc_stmt s
+    ctypedef struct lsc_outcome:
+        sqlite3_int64 rows_read
+        sqlite3_int64 rows_written
+        sqlite3_int64 micros
+        sqlite3_int64 waited
+        int offset
+    int lsc_server_prepare(lsc_server *p, const char *sql, int n, unsigned flags, lsc_plan *plan, int *offset)
+    void lsc_server_release(lsc_plan *plan)
+    void lsc_server_finalize(lsc_plan *plan)
+    int lsc_server_is_short(lsc_server *p, const lsc_plan *plan)
+    int lsc_server_execute(lsc_server *p, lsc_plan *plan, int encoding, lsc_out *out, lsc_outcome *res)
+    ctypedef struct lsc_entries:
+        int encoding
+        int websocket
+        unsigned step
+        int state
+        int n_entry
+        lsc_outcome res
+    int lsc_server_fetch(lsc_server *p, lsc_plan *plan, lsc_entries *f, int max_entry, size_t max_bytes, lsc_out *out)
+    void lsc_server_step_begin(lsc_server *p, lsc_plan *plan, lsc_entries *f, lsc_out *out)
+    void lsc_server_step_error(lsc_entries *f, lsc_out *out, const char *message, int n_message, const char *code)
+    int lsc_server_describe(lsc_server *p, const char *sql, int n, int encoding, lsc_out *out, lsc_error *error,
+                            int *offset)
+    ctypedef struct lsc_change:
+        pass
+    void lsc_server_watch(lsc_server *p, int on)
+    const char *lsc_server_take_change(lsc_server *p, lsc_change **pp, sqlite3_int64 *n)
+    int lsc_server_load(lsc_server *p, const char *path, lsc_error *error)
+    int lsc_server_checkpoint(lsc_server *p, int mode, int *n_log, int *n_copied, lsc_error *error)
+    sqlite3_int64 lsc_micros()
+    int lsc_base64_decode(const char *z, int n, unsigned char *out)
 
 
 ctypedef int (*libsql_page_call)(void *ctx, unsigned pgno) noexcept nogil

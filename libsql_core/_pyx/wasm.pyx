@@ -75,7 +75,7 @@ cdef int define_wasm(Connection con, object name, object wasm, bint deterministi
     elif wasm is not None:
         PyObject_GetBuffer(wasm, &view, PyBUF_SIMPLE)
         has_view = True
-        want.source = view.buf if view.len else <const void *>b""
+        want.source = view.buf if view.len else <void *>&error      # not NULL, and nothing of it is read
         want.n = view.len
     try:
         check_connection(con)

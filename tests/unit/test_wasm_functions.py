@@ -52,7 +52,9 @@ def test_reals(con: libsql_core.Connection) -> None:
     assert value(con, "nan()") is None
 
 
-@pytest.mark.parametrize("given", ["", "text", "ä€😀", "x" * 200_000, b"", b"\0\1\2", b"y" * 200_000, None, 5, -(2**63), 2.5])
+@pytest.mark.parametrize(
+    "given", ["", "text", "ä€😀", "x" * 200_000, b"", b"\0\1\2", b"y" * 200_000, None, 5, -(2**63), 2.5]
+)
 def test_values_in_memory(con: libsql_core.Connection, given: object) -> None:
     con.create_wasm_function("same", SAME)
     for _ in range(3):
@@ -96,7 +98,9 @@ def test_number_of_arguments(con: libsql_core.Connection, n: int) -> None:
 
 def test_many_values_in_memory(con: libsql_core.Connection) -> None:
     params = " ".join(["i32"] * 127)
-    con.create_wasm_function("last", f'(module {MEMORY} (func (export "last") (param {params}) (result i32) (local.get 126)))')
+    con.create_wasm_function(
+        "last", f'(module {MEMORY} (func (export "last") (param {params}) (result i32) (local.get 126)))'
+    )
     assert value(con, f"last({','.join(repr(f'text {i}') for i in range(127))})") == "text 126"
 
 
@@ -152,7 +156,7 @@ def test_types_of_arguments(con: libsql_core.Connection, call: str, says: str) -
     ("module", "says"),
     [
         ("(module", "Failed to compile .wat module: expected `)`\n     --> <anon>:1:8"),
-        ("(module (func (export \"f\") (result i64)))", "Failed to compile .wat module: failed to compile: wasm[0]::function[0]"),
+        (number("f", "", ""), "Failed to compile .wat module: failed to compile: wasm[0]::function[0]"),
         ("(module)", "Function f not found in Wasm module"),
         ('(module (memory (export "f") 1))', "Function f not found in Wasm module"),
         (number("g", "(i64.const 1)", ""), "Function f not found in Wasm module"),
@@ -211,9 +215,11 @@ def test_traps(con: libsql_core.Connection, body: str, says: str) -> None:
 
 def test_a_trap_begins_anew(con: libsql_core.Connection) -> None:
     """What a module had in memory is gone."""
-    module = """(module (global $n (mut i64) (i64.const 0)) (func (export "count") (param i64) (result i64)
-        (global.set $n (i64.add (global.get $n) (i64.const 1))) (drop (i64.div_s (i64.const 1) (local.get 0))) (global.get $n)))"""
-    con.create_wasm_function("count_calls", module.replace('"count"', '"count_calls"'), deterministic=False)
+    module = """(module (global $n (mut i64) (i64.const 0)) (func (export "count_calls") (param i64) (result i64)
+        (global.set $n (i64.add (global.get $n) (i64.const 1)))
+        (drop (i64.div_s (i64.const 1) (local.get 0)))
+        (global.get $n)))"""
+    con.create_wasm_function("count_calls", module, deterministic=False)
     assert [value(con, "count_calls(1)") for _ in range(3)] == [1, 2, 3]
     failure(con, "count_calls(0)")
     assert value(con, "count_calls(1)") == 1
@@ -256,7 +262,13 @@ def test_results(con: libsql_core.Connection, content: bytes, found: object) -> 
 
 
 def test_results_at_the_end_of_memory(con: libsql_core.Connection) -> None:
-    for content, at in ((b"\3abc", 65532), (b"\4\0\0\0\1", 65531), (b"\1\0\0", 65533), (b"\2\0\0", 65533), (b"\4\0", 65534)):
+    for content, at in (
+        (b"\3abc", 65532),
+        (b"\4\0\0\0\1", 65531),
+        (b"\1\0\0", 65533),
+        (b"\2\0\0", 65533),
+        (b"\4\0", 65534),
+    ):
         con.create_wasm_function("f", data("f", content, at))
         assert failure(con, "f()").startswith("Calling function f failed: it gave ")
     con.create_wasm_function("f", data("f", b"\4\0\0\0\1z", 65530))
@@ -273,7 +285,8 @@ def test_pointers_outside_memory(con: libsql_core.Connection, at: int) -> None:
 
 @pytest.mark.parametrize("given", [65536, 65535, 2**31 - 1, -1, -2])
 def test_room_outside_memory(con: libsql_core.Connection, given: int) -> None:
-    module = f"""(module (memory (export "memory") 1) (func (export "libsql_malloc") (param i32) (result i32) (i32.const {given}))
+    module = f"""(module (memory (export "memory") 1)
+        (func (export "libsql_malloc") (param i32) (result i32) (i32.const {given}))
         (func (export "f") (param i32) (result i32) (local.get 0)))"""
     con.create_wasm_function("f", module)
     assert failure(con, "f('x')") == "Calling function f failed: its libsql_malloc() gave a pointer outside its memory"
@@ -290,13 +303,17 @@ def test_no_room(con: libsql_core.Connection) -> None:
 
 def test_text_that_is_not_utf8(con: libsql_core.Connection) -> None:
     con.create_wasm_function("same", SAME)
-    assert failure(con, "same(cast(x'61ff' as text))") == "Calling function same failed: an argument is text that is not UTF-8"
+    assert (
+        failure(con, "same(cast(x'61ff' as text))")
+        == "Calling function same failed: an argument is text that is not UTF-8"
+    )
 
 
 def test_arguments_are_given_back(con: libsql_core.Connection) -> None:
     """libsql_free() is called for each, behind the call, so that one place serves them all."""
     module = """(module (memory (export "memory") 1) (global $used (mut i32) (i32.const 0))
-        (func (export "libsql_malloc") (param i32) (result i32) (global.set $used (i32.add (global.get $used) (i32.const 1)))
+        (func (export "libsql_malloc") (param i32) (result i32)
+            (global.set $used (i32.add (global.get $used) (i32.const 1)))
             (i32.mul (global.get $used) (i32.const 1000)))
         (func (export "libsql_free") (param i32) (global.set $used (i32.sub (global.get $used) (i32.const 1))))
         (func (export "used") (param i32 i32) (result i64) (i64.extend_i32_u (global.get $used))))"""
@@ -314,7 +331,9 @@ def test_memory_that_is_never_freed(con: libsql_core.Connection) -> None:
 
 
 def test_memory_limit(con: libsql_core.Connection) -> None:
-    grow = number("pages", "(i64.extend_i32_s (memory.grow (i32.wrap_i64 (local.get 0))))").replace("(func", "(memory 1) (func", 1)
+    grow = number("pages", "(i64.extend_i32_s (memory.grow (i32.wrap_i64 (local.get 0))))").replace(
+        "(func", "(memory 1) (func", 1
+    )
     con.create_wasm_function("pages", grow, memory_limit=10 * 65536, deterministic=False)
     assert [value(con, "pages(?)", n) for n in (4, 4, 4, 1, 1)] == [1, 5, -1, 9, -1]
     con.execute("pragma libsql_wasm_memory = 131072")
@@ -352,7 +371,7 @@ def test_interrupt(con: libsql_core.Connection) -> None:
     for _ in range(2):
         timer = threading.Timer(0.1, con.interrupt)
         timer.start()
-        with pytest.raises(OperationalError, match="^interrupted$") as caught:
+        with pytest.raises(OperationalError, match=r"^interrupted$") as caught:
             con.execute("select loop()")
         timer.join()
         assert caught.value.sqlite_errorcode == libsql_core.SQLITE_INTERRUPT
@@ -362,8 +381,13 @@ def test_progress_handler(con: libsql_core.Connection) -> None:
     con.execute("pragma libsql_wasm_time = 0")
     con.create_wasm_function("loop", LOOP)
     calls: list[int] = []
-    con.set_progress_handler(lambda: calls.append(1) or len(calls) > 3, 1_000_000)
-    with pytest.raises(OperationalError, match="^interrupted$"):
+
+    def handler() -> bool:
+        calls.append(1)
+        return len(calls) > 3
+
+    con.set_progress_handler(handler, 1_000_000)
+    with pytest.raises(OperationalError, match=r"^interrupted$"):
         con.execute("select loop()")
     assert len(calls) == 4
 
@@ -391,10 +415,13 @@ def test_a_call_inside_a_call(con: libsql_core.Connection) -> None:
 
 def test_size_of_a_module(con: libsql_core.Connection) -> None:
     big = b"\0asm\1\0\0\0" + bytes(50_000_000)
-    with pytest.raises(OperationalError, match="^a module of 50000008 bytes is over the limit of 16777216, see PRAGMA libsql_wasm_module"):
+    with pytest.raises(
+        OperationalError,
+        match=r"^a module of 50000008 bytes is over the limit of 16777216, see PRAGMA libsql_wasm_module",
+    ):
         con.create_wasm_function("f", big)
     con.execute("pragma libsql_wasm_module_size = 60000000")
-    with pytest.raises(OperationalError, match="^Failed to compile module: "):
+    with pytest.raises(OperationalError, match=r"^Failed to compile module: "):
         con.create_wasm_function("f", big)
     assert con.execute("pragma libsql_wasm_module_size").fetchone() == (60000000,)
 
@@ -406,9 +433,12 @@ def test_wasi(con: libsql_core.Connection) -> None:
         (import "wasi_snapshot_preview1" "fd_prestat_get" (func $files (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "environ_sizes_get" (func $variables (param i32 i32) (result i32)))
         (memory (export "memory") 1)
-        (func (export "clock") (result i64) (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8))) (i64.load (i32.const 8)))
-        (func (export "files") (result i64) (i64.extend_i32_u (call $files (i32.const 3) (i32.const 8))))
-        (func (export "variables") (result i64) (drop (call $variables (i32.const 8) (i32.const 12))) (i64.load32_u (i32.const 8))))"""
+        (func (export "clock") (result i64)
+            (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8))) (i64.load (i32.const 8)))
+        (func (export "files") (result i64)
+            (i64.extend_i32_u (call $files (i32.const 3) (i32.const 8))))
+        (func (export "variables") (result i64)
+            (drop (call $variables (i32.const 8) (i32.const 12))) (i64.load32_u (i32.const 8))))"""
     with pytest.raises(OperationalError, match="which is not granted to it"):
         con.create_wasm_function("clock", module)
     with pytest.raises(ValueError, match="is not deterministic"):
@@ -421,7 +451,7 @@ def test_wasi(con: libsql_core.Connection) -> None:
     assert value(con, "files()") == 8  # bad file descriptor
     assert value(con, "variables()") == 0
     other = '(module (import "env" "f" (func)) (func (export "g") (result i64) (i64.const 1)))'
-    with pytest.raises(OperationalError, match='imports "env"."f", which is not granted'):
+    with pytest.raises(OperationalError, match=r'imports "env"\."f", which is not granted'):
         con.create_wasm_function("g", other, deterministic=False, capabilities=["wasi"])
 
 

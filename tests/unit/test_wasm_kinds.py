@@ -61,14 +61,21 @@ def test_aggregate(xor: Any) -> None:
     assert xor.rows("select bit_xor(value) from json_each('[1,2,4,7]')") == [(0,)]
     assert xor.rows("select bit_xor(value) from json_each('[1,2,null,8]')") == [(11,)]
     assert xor.rows("select bit_xor(value) from json_each('[]')") == [(0,)]
-    assert xor.rows("select value % 3, bit_xor(value) from json_each('[1,2,3,4,5,6]') group by 1") == [(0, 5), (1, 5), (2, 7)]
-    assert xor.rows("select bit_xor(distinct value), bit_xor(value) filter (where value > 1) from json_each('[1,1,2]')") == [(3, 2)]
+    assert xor.rows("select value % 3, bit_xor(value) from json_each('[1,2,3,4,5,6]') group by 1") == [
+        (0, 5),
+        (1, 5),
+        (2, 7),
+    ]
+    assert xor.rows(
+        "select bit_xor(distinct value), bit_xor(value) filter (where value > 1) from json_each('[1,1,2]')"
+    ) == [(3, 2)]
 
 
 def test_window_function(xor: Any) -> None:
     sql = "select bit_xor(value) over (order by value rows 1 preceding) from json_each('[1,2,4,8]')"
     assert xor.rows(sql) == [(1,), (3,), (6,), (12,)]
-    sql = "select bit_xor(value) over (order by value rows between current row and unbounded following) from json_each('[1,2,4]')"
+    frame = "order by value rows between current row and unbounded following"
+    sql = f"select bit_xor(value) over ({frame}) from json_each('[1,2,4]')"
     assert xor.rows(sql) == [(7,), (6,), (4,)]
 
 
@@ -115,10 +122,12 @@ def test_an_aggregate_of_text(con: libsql_core.Connection) -> None:
         (func (export "longest_step") (param $state i32) (param $text i32) (local $n i32)
             (local.set $n (call $length (local.get $text)))
             (if (i32.gt_u (local.get $n) (i32.load (local.get $state)))
-                (then (i32.store (local.get $state) (local.get $n)) (i32.store offset=4 (local.get $state) (local.get $text)))))
+                (then
+                    (i32.store (local.get $state) (local.get $n))
+                    (i32.store offset=4 (local.get $state) (local.get $text)))))
         (func (export "longest_finalize") (param $state i32) (result i32) (i32.load offset=4 (local.get $state))))"""
     con.create_wasm_function("longest", module)
-    assert con.execute("select longest(value) from json_each('[\"a\",\"ccc\",\"bb\"]')").fetchone() == ("ccc",)
+    assert con.execute('select longest(value) from json_each(\'["a","ccc","bb"]\')').fetchone() == ("ccc",)
     many = json.dumps(["x" * (n % 50 + 1) for n in range(20_000)])
     assert con.execute("select length(longest(value)) from json_each(?)", (many,)).fetchone() == (50,)
 
@@ -153,7 +162,9 @@ def test_traps_in_aggregates(con: libsql_core.Connection, part: str) -> None:
             con.execute("select id, agg(id) from t group by id").fetchall()
     con.create_wasm_function("agg", aggregate())
     assert con.execute("select agg(id) from t").fetchone() == (1,)
-    con.create_wasm_function("agg", aggregate(value="(param i32) (result i64) (unreachable)", inverse="(param i32 i64)"))
+    con.create_wasm_function(
+        "agg", aggregate(value="(param i32) (result i64) (unreachable)", inverse="(param i32 i64)")
+    )
     with pytest.raises(OperationalError, match="it reached code"):
         con.execute("select agg(id) over (order by id) from t").fetchall()
 
@@ -212,7 +223,8 @@ def test_a_table_of_that_name_is_seen_instead(words: Any) -> None:
         ({"columns": ""}, "a table function needs the exports tab_columns, _open, _next and _column"),
         ({"open": "(param i64)"}, "the export tab_open must be (arguments) -> i32 cursor"),
         ({"next": "(result i32) (i32.const 0)"}, "the export tab_next must be (i32 cursor) -> i32"),
-        ({"column": "(param i32) (result i64) (i64.const 1)"}, "the export tab_column must be (i32 cursor, i32 column) -> value"),
+        ({"column": "(param i32) (result i64) (i64.const 1)"},
+         "the export tab_column must be (i32 cursor, i32 column) -> value"),
         ({"column": "(param i32 i32)"}, "tab_column must return one i64, f64 or i32"),
         ({"close": "(param i64)"}, "the export tab_close must be (i32 cursor)"),
         ({"columns": "(param i32) (result i32) (i32.const 0)"}, "the export tab_columns must be () -> i32 text"),
@@ -230,11 +242,14 @@ def test_table_functions_that_do_not_fit(con: libsql_core.Connection, parts: dic
         ({"columns": "(result i32) (i32.const 65536)"}, "table function tab: it gave a pointer outside its memory"),
         ({"columns": "(result i32) (i32.const 65535)"}, "table function tab: it gave a value of type 0, not text"),
         ({"columns": "(result i32) (unreachable)"}, "table function tab: it reached code that is marked unreachable"),
-        ({"open": "(param i64) (result i32) (unreachable)"}, "Calling function tab failed: it reached code that is marked unreachable"),
-        ({"next": "(param i32) (result i32) (unreachable)"}, "Calling function tab failed: it reached code that is marked unreachable"),
+        ({"open": "(param i64) (result i32) (unreachable)"},
+         "Calling function tab failed: it reached code that is marked unreachable"),
+        ({"next": "(param i32) (result i32) (unreachable)"},
+         "Calling function tab failed: it reached code that is marked unreachable"),
         ({"column": "(param i32 i32) (result i64) (unreachable)"},
          "Calling function tab failed: it reached code that is marked unreachable"),
-        ({"column": "(param i32 i32) (result i32) (i32.const -1)"}, "Calling function tab failed: it gave a pointer outside its memory"),
+        ({"column": "(param i32 i32) (result i32) (i32.const -1)"},
+         "Calling function tab failed: it gave a pointer outside its memory"),
     ],
 )  # fmt: skip
 def test_traps_in_table_functions(con: libsql_core.Connection, parts: dict[str, str], says: str) -> None:
@@ -290,14 +305,19 @@ def files(tmp_path: Path) -> Path:
 
 def test_load_extension(con: libsql_core.Connection, files: Path) -> None:
     con.enable_load_extension(False)
-    with pytest.raises(OperationalError, match="^not authorized$"):
+    with pytest.raises(OperationalError, match=r"^not authorized$"):
         con.load_extension(str(files / "fib.wasm"))
-    with pytest.raises(OperationalError, match="^not authorized$"):
+    with pytest.raises(OperationalError, match=r"^not authorized$"):
         con.execute("select load_extension(?)", (str(files / "fib.wasm"),))
     con.enable_load_extension(True)
     for name in ("fib", "text", "xor", "words"):
         con.load_extension(str(files / f"{name}.wasm"))
-    assert con.execute("select fib(10), shout('a'), flip(x'0102'), bit_xor(id) from t").fetchone() == (55, "A", b"\2\1", 0)
+    assert con.execute("select fib(10), shout('a'), flip(x'0102'), bit_xor(id) from t").fetchone() == (
+        55,
+        "A",
+        b"\2\1",
+        0,
+    )
     assert con.execute("select word from words('a b')").fetchall() == [("a",), ("b",)]
     other = libsql_core.connect(":memory:")
     other.enable_load_extension(True)
@@ -368,7 +388,10 @@ def test_a_library_that_is_named(run_child: Any, monkeypatch: pytest.MonkeyPatch
     for name in ("no.so", "missing.so"):
         monkeypatch.setenv("LIBSQL_CORE_WASMTIME", str(tmp_path / name))
         found = run_child(MISSING.replace("lambda: None", "lambda: 1 / 0"))
-        assert found[0] == f"NotSupportedError: LIBSQL_CORE_WASMTIME names no library that can be opened: {tmp_path / name}"
+        assert (
+            found[0]
+            == f"NotSupportedError: LIBSQL_CORE_WASMTIME names no library that can be opened: {tmp_path / name}"
+        )
 
 
 FORK = """

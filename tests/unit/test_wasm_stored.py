@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_db(path: Path) -> Any:
     """Opens connections to one file, without implicit transactions."""
-    opened = []
+    opened: list[libsql_core.Connection] = []
 
     def connect(**options: Any) -> libsql_core.Connection:
         opened.append(libsql_core.connect(path, isolation_level=None, timeout=0.5, **options))
@@ -129,7 +129,9 @@ def test_refusals(db: Any, sql: str, message: str) -> None:
 
 
 def test_statements_behind_it_and_comments(db: Any) -> None:
-    db.executescript(f"/* one */ ; create -- a\n function /* b */ f language wasm as '{ONE}' ; select f(); drop function f;")
+    db.executescript(
+        f"/* one */ ; create -- a\n function /* b */ f language wasm as '{ONE}' ; select f(); drop function f;"
+    )
     assert db.rows(f"select count(*) from {TABLE}") == [(0,)]
 
 
@@ -291,7 +293,14 @@ def test_rows_that_others_wrote(open_db: Callable[..., Any]) -> None:
     con = open_db()
     con.execute(create("f", ONE))
     con.execute(f"insert into {TABLE} values ('Mixed', ?)", (number("Mixed", "(i64.const 7)", ""),))
-    for name, body in (("number", b""), ("nothing", None), ("junk", "junk"), ("bytes", b"\0asm\xff"), ("other", ONE), (b"x", ONE)):
+    for name, body in (
+        ("number", b""),
+        ("nothing", None),
+        ("junk", "junk"),
+        ("bytes", b"\0asm\xff"),
+        ("other", ONE),
+        (b"x", ONE),
+    ):
         con.execute(f"insert into {TABLE} values (?, ?)", (name, body))
     con = open_db()
     assert rows(con, "select f(), mixed(), MIXED()") == [(1, 7, 7)]
@@ -485,6 +494,11 @@ def test_switched_off(open_db: Callable[..., Any]) -> None:
         con.execute("drop function f")
     con.execute("pragma libsql_wasm = on")
     assert rows(con, "select f()") == [(1,)]
+    con.create_wasm_function("own", number("own", "(i64.const 3)", ""))
+    con.execute("pragma libsql_wasm = off")
+    assert rows(con, "select own()") == [(3,)]
+    with pytest.raises(OperationalError, match="no such function: f"):
+        con.execute("select f()")
 
 
 def test_limits_of_the_connection(open_db: Callable[..., Any]) -> None:

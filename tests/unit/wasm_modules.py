@@ -47,4 +47,5 @@ def data(name: str, content: bytes, at: int = 16) -> str:
 
 def pointer(name: str) -> str:
     """A module whose function gives its argument as a pointer."""
-    return f'(module (memory (export "memory") 1) (func (export "{name}") (param i64) (result i32) (i32.wrap_i64 (local.get 0))))'
+    function = f'(func (export "{name}") (param i64) (result i32) (i32.wrap_i64 (local.get 0)))'
+    return f'(module (memory (export "memory") 1) {function})'
