@@ -6,6 +6,7 @@ import argparse
 import sys
 from code import InteractiveConsole
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import dedent
 
 import libsql_core as sqlite3
@@ -22,6 +23,41 @@ def _execute(connection: sqlite3.Connection, sql: str) -> bool:
         print(f"{kind}: {error}", file=sys.stderr)
         return False
     return True
+
+
+_WASM_HELP = (
+    ".wasm list              functions in WebAssembly that the database holds",
+    ".wasm load NAME FILE    store one: a module as text or in binary form",
+    ".wasm drop NAME         remove one",
+)
+
+
+def _wasm(connection: sqlite3.Connection, words: list[str]) -> None:
+    """List, store or remove functions in WebAssembly."""
+    table = "libsql_wasm_func_table"
+    if words == ["list"]:
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone():
+            for name, kind, size in connection.execute(
+                f"SELECT name, typeof(body), length(CAST(body AS BLOB)) FROM {table} ORDER BY name"
+            ):
+                print(f"{name}  {kind}, {size} bytes")
+    elif len(words) == 3 and words[0] == "load":
+        try:
+            module = Path(words[2]).read_bytes()
+            binary = module.startswith(b"\0asm")
+            body = f"x'{module.hex()}'" if binary else "'" + module.decode("utf-8").replace("'", "''") + "'"
+        except (OSError, UnicodeDecodeError) as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return
+        _execute(connection, f"CREATE FUNCTION {_name(words[1])} LANGUAGE wasm AS {body}")
+    elif len(words) == 2 and words[0] == "drop":
+        _execute(connection, f"DROP FUNCTION {_name(words[1])}")
+    else:
+        print(*_WASM_HELP, sep="\n", file=sys.stderr)
+
+
+def _name(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
 
 
 class Shell(InteractiveConsole):
@@ -45,12 +81,15 @@ class Shell(InteractiveConsole):
     def _command(self, name: str) -> None:
         if name == "quit":
             sys.exit(0)
+        if name.partition(" ")[0] == "wasm":
+            _wasm(self._connection, name.split()[1:])
+            return
         if name == "version":
             print(sqlite3.sqlite_version)
         elif name == "help":
-            print("Enter SQL code and press enter.")
+            print("Enter SQL code and press enter.", *_WASM_HELP, sep="\n")
         elif name:
-            print(f'Error: unknown command: "{name}"; .help, .quit and .version are known', file=sys.stderr)
+            print(f'Error: unknown command: "{name}"; .help, .quit, .version and .wasm are known', file=sys.stderr)
 
 
 def main(args: Sequence[str] | None = None) -> None:

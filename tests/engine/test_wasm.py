@@ -32,8 +32,8 @@ def test_mutations(run_program: RunProgram, modules: list[Path], seed: int) -> N
     """10 000 in all."""
     out = run_program("wasm.c", "mutations", str(seed), "2500", *modules).split()
     assert out[:2] == ["mutations:", "2500,"]
-    assert int(out[2]) > 500  # many are still modules with functions
-    assert int(out[4]) > 200
+    assert int(out[2]) > 150  # some are still modules with functions
+    assert int(out[4]) > 50
 
 
 def test_pointers(run_program: RunProgram, modules: list[Path]) -> None:

@@ -90,6 +90,39 @@ select 'never';
     assert run(tmp_path, "shell.db", "select * from t") == (0, "('kept',)\n", "")
 
 
+def test_functions_in_the_shell(tmp_path: Path) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    functions = [f'(func (export "{name}") (result i64) (i64.const {n}))' for n, name in ((1, "one"), (2, "it's"))]
+    text = f"(module {functions[0]} {functions[1]})"
+    (tmp_path / "one.wat").write_text(text)
+    (tmp_path / "one.wasm").write_bytes(bytes(wasmtime.wat2wasm(text)))
+    typed = """.wasm list
+.wasm load one one.wat
+.wasm load it's one.wasm
+.wasm list
+select one(), "it's"();
+.wasm drop one
+.wasm drop one
+.wasm load one missing.wat
+.wasm load two one.wat
+.wasm
+.wasm list
+"""
+    code, out, err = run(tmp_path, "shell.db", typed=typed)
+    assert code == 0
+    size = (tmp_path / "one.wasm").stat().st_size
+    assert [line.replace("sqlite> ", "") for line in out.splitlines()[:-1]] == [
+        f"it's  blob, {size} bytes", f"one  text, {len(text)} bytes", "(1, 2)", f"it's  blob, {size} bytes"
+    ]  # fmt: skip
+    for says in (
+        "IntegrityError (SQLITE_CONSTRAINT): Function one was not registered",
+        "No such file or directory: 'missing.wat'",
+        "Registering Wasm function two failed: Function two not found in Wasm module",
+        ".wasm load NAME FILE    store one",
+    ):
+        assert says in err
+
+
 @pytest.mark.parametrize("typed", ["", "select 1", "\n", ";\n", "-- only a comment\n"])
 def test_the_shell_at_the_end_of_input(tmp_path: Path, typed: str) -> None:
     code, out, err = run(tmp_path, typed=typed)
