@@ -1,0 +1,1 @@
+"""The server: transport > protocol > session > engine, each layer knowing only the one below."""

@@ -1,0 +1,44 @@
+"""Reads that are known to be short run on any connection, straight away: a session has nothing to do for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from libsql_core._engine import Plan, StatementError
+from libsql_core.server.api import FULL
+from libsql_core.server.session import SHORT
+
+if TYPE_CHECKING:
+    from libsql_core._engine import ServerConnection
+    from libsql_core.hrana.types import Value
+    from libsql_core.server.api import RequestContext
+    from libsql_core.server.session import Encoding
+
+
+def short_read(
+    connection: ServerConnection,
+    context: RequestContext,
+    sql: str,
+    args: Sequence[Value],
+    named: Sequence[tuple[str, Value]],
+    encoding: Encoding,
+    limit: int,
+    head: bytes,
+    tail: bytes,
+) -> bytes | None:
+    """head + StmtResult + tail; None if it is no such read, or fails: a session is to find out how."""
+    namespace = context.namespace
+    if context.permission != FULL or namespace.config.block_reads or namespace.migrations is not None:
+        return None
+    if args and named:
+        return None
+    try:
+        plan = connection.plan(sql)
+        if plan.kind != Plan.READ or not 0 <= plan.micros <= SHORT:
+            return None
+        answer = connection.execute(plan, args, named, encoding, limit, head, tail)
+    except StatementError:
+        return None
+    namespace.stats.note(sql, connection.micros, connection.rows_read, connection.rows_written)
+    return answer
