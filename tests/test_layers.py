@@ -27,12 +27,18 @@ LAYERS: dict[str, set[str]] = {
     "vector": {"_engine"},
     "encryption": {"_engine"},
     "api": {"_version", "_include", "_install", "_legacy", "dump", "dbapi2"},
+    "hrana": {"_engine"},
+    "server": {"_version", "_constants", "_engine", "dbapi2", "hrana"},
     "__main__": {"api"},
 }
+# What the extras of the package bring.
+SERVER = {"httptools", "websockets", "orjson", "jwt", "cryptography", "click", "tomli", "uvloop"}
+EXTRAS = {"hrana": {"orjson"}, "server": SERVER}
 # Users of the public API; of other objects they touch no private attribute either.
 PUBLIC_ONLY = ("dump", "__main__")
 # The embedded engine waits for nobody, and needs nothing beside the standard library.
-OUTSIDE = sys.stdlib_module_names - {"asyncio", "http", "selectors", "socket", "socketserver", "ssl"}
+NETWORK = {"asyncio", "http", "selectors", "socket", "socketserver", "ssl"}
+OUTSIDE = sys.stdlib_module_names - NETWORK
 
 CYTHON_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(\S+)[ \t]+)?c?import[ \t]+([^#\n]+)", re.MULTILINE)
 
@@ -105,7 +111,8 @@ def test_imports(part: str) -> None:
                 found.setdefault(name, set()).add(path.name)
     ours = {name for name in found if name in LAYERS}
     assert ours - {part} <= LAYERS[part], found
-    assert {name.partition(".")[0] for name in found.keys() - ours} <= OUTSIDE, found
+    outside = OUTSIDE | EXTRAS.get(part, set()) | (NETWORK if part == "server" else set())
+    assert {name.partition(".")[0] for name in found.keys() - ours} <= outside, found
 
 
 def test_the_engine_is_found_to_import_what_it_does() -> None:

@@ -1,0 +1,340 @@
+"""The server put together: what is opened at its start, done every second, and closed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import orjson
+
+from libsql_core import _engine as engine
+from libsql_core.server import auth
+from libsql_core.server.admin import Admin
+from libsql_core.server.config import Address, Config, show_address
+from libsql_core.server.directory import Directory
+from libsql_core.server.extensions import ExtensionError
+from libsql_core.server.flow import Workers
+from libsql_core.server.host import Host
+from libsql_core.server.http1 import Http1
+from libsql_core.server.jobs import Jobs
+from libsql_core.server.listen import Changes
+from libsql_core.server.listener import Limits, Listener
+from libsql_core.server.log import logger
+from libsql_core.server.metrics import render
+from libsql_core.server.namespace import Namespace, Parts
+from libsql_core.server.namespaces import DEFAULT, Namespaces
+from libsql_core.server.pool import Slots
+from libsql_core.server.routes import Routes
+from libsql_core.server.stats import Stats
+from libsql_core.server.streams import Streams
+
+# Seconds between two savings of statistics, and without a sign of life before a stall is logged.
+SAVE_S = 5
+STALL_S = 5
+HEARTBEAT_TIMEOUT_S = 10
+# The part of the time for a stop that requests under way have.
+GRACE = 0.8
+
+log = logger()
+
+
+class StartError(Exception):
+    """The server cannot start; the message is for the one who started it."""
+
+
+def authenticator(config: Config) -> auth.Authenticator:
+    """Basic credentials go before keys, a file of keys before their text."""
+    if config.http_auth is not None:
+        try:
+            made = auth.Basic(config.http_auth)
+        except auth.InvalidKey as error:
+            raise StartError(str(error)) from None
+        log.info("Using legacy HTTP basic authentication")
+        return made
+    text = config.auth_jwt_key
+    if config.auth_jwt_key_file is not None:
+        try:
+            text = config.auth_jwt_key_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartError(f"Could not read file with JWT key(s)\n\nCaused by:\n    {error}") from None
+    if text is None:
+        return auth.Open()
+    try:
+        tokens = auth.tokens(text)
+    except auth.InvalidKey as error:
+        raise StartError(f"Could not parse JWT decoding key(s)\n\nCaused by:\n    {error}") from None
+    log.info("Using JWT-based authentication")
+    return tokens
+
+
+class App:
+    """A running server. `start` it, wait until it has `ended`, `stop` it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.host: Host
+        self._ended = asyncio.Event()
+        self._slots = Slots(
+            config.max_concurrent_connections, config.max_concurrent_requests, config.connection_creation_timeout_sec
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners: dict[str, Listener] = {}
+        self._alive = time.monotonic()
+        self._watched = threading.Event()
+
+    # Where the numbers of /metrics are (metrics.Source).
+
+    @property
+    def stats(self) -> Mapping[str, Stats]:
+        return {namespace.name: namespace.stats for namespace in self.namespaces.loaded}
+
+    @property
+    def closed(self) -> Mapping[str, int]:
+        return self.namespaces.counted
+
+    @property
+    def connections(self) -> int:
+        return self.config.max_concurrent_connections - self._slots.free
+
+    @property
+    def vacuums(self) -> int:
+        return self.namespaces.vacuums
+
+    @property
+    def streams(self) -> int:
+        return sum(state != "expired" for state in self._streams.states())
+
+    @property
+    def responses(self) -> Mapping[int, int]:
+        return self._routes.responses
+
+    # Starting
+
+    async def start(self) -> None:
+        """Open everything; StartError, DirectoryError or OSError when that cannot be."""
+        config = self.config
+        keys = authenticator(config)
+        _limit_heap(config)
+        self._directory = Directory(config.db_path)
+        try:
+            try:
+                parts = Parts(config, self._slots, Changes)
+            except ExtensionError as error:
+                raise StartError(str(error)) from None
+            try:
+                self.namespaces = Namespaces(config, self._directory.path, parts, self._drop)
+            except (ValueError, engine.Error) as error:
+                raise StartError(f"Could not open the metastore: {error}") from None
+            jobs = parts.migrations = Jobs(self.namespaces)
+            self.host = Host(config, self.namespaces, keys, jobs)
+            self._workers = Workers(config.max_concurrent_connections)
+            self._streams = Streams(config, self._workers)
+            self._routes = Routes(self.host, self._streams)
+            try:
+                await self._listen()
+                if not config.enable_namespaces:
+                    await self.namespaces.get(DEFAULT)
+                await jobs.resume()
+            except BaseException:
+                await self._close(0)
+                raise
+        except BaseException:
+            self._directory.close()
+            raise
+        self._begin()
+
+    async def _listen(self) -> None:
+        config = self.config
+        tls = None
+        if config.http_tls_cert_file is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            try:
+                tls.load_cert_chain(config.http_tls_cert_file, config.http_tls_key_file)
+            except (OSError, ssl.SSLError) as error:
+                raise StartError(f"Could not use the TLS certificate and key: {error}") from None
+        users = Listener(self._routes.handle, Limits(body=config.max_request_size))
+        self._routes.listener = users
+        await self._bind("user HTTP connection", users, config.http_listen_addr, tls)
+        if config.hrana_listen_addr is not None:
+            sockets = Listener(self._routes.socket)
+            await self._bind("Hrana connection", sockets, config.hrana_listen_addr, tls)
+        if config.admin_listen_addr is not None:
+            shown = None if config.disable_metrics else self._metrics
+            admin = Admin(self.namespaces, config.admin_auth_key, shown, self._streams.states)
+            await self._bind("admin HTTP connection", Listener(admin.handle), config.admin_listen_addr, None)
+
+    async def _bind(self, what: str, listener: Listener, address: Address, tls: ssl.SSLContext | None) -> None:
+        try:
+            await listener.listen(Http1, *address, tls)
+        except OSError as error:
+            raise StartError(f"Could not listen on {show_address(address)}: {error.strerror}") from None
+        self._listeners[what] = listener
+        log.info("listening for incoming %s on %s", what, show_address(listener.address))
+
+    def _metrics(self) -> str:
+        label = os.environ.get("SQLD_APP_LABEL")
+        return render(self, {} if label is None else {"app": label})
+
+    def _drop(self, namespace: Namespace) -> None:
+        self._streams.drop(namespace)
+
+    def _begin(self) -> None:
+        """What is done again and again."""
+        config = self.config
+        self._tasks.append(asyncio.create_task(self._tick()))
+        if config.checkpoint_interval_s is not None:
+            self._tasks.append(asyncio.create_task(self._checkpoint(config.checkpoint_interval_s)))
+        if config.admin_listen_addr is not None or config.heartbeat_url is not None:
+            self._tasks.append(asyncio.create_task(self._beat()))
+        if config.enable_deadlock_monitor:
+            threading.Thread(target=self._watch, name="sqld-watch", daemon=True).start()
+        # What was made so far stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    # Again and again
+
+    async def _tick(self) -> None:
+        seconds = 0
+        while True:
+            await asyncio.sleep(1)
+            seconds += 1
+            self._alive = time.monotonic()
+            try:
+                await self._look_after(seconds)
+            except Exception:
+                log.exception("what is done every second failed")
+
+    async def _look_after(self, seconds: int) -> None:
+        self._streams.sweep()
+        for namespace in self.namespaces.loaded:
+            namespace.pool.watch_all()
+        if seconds % SAVE_S == 0:
+            for namespace in self.namespaces.loaded:
+                namespace.pool.trim()
+            await self.namespaces.make_room()
+            await asyncio.to_thread(self._save)
+        self._look_idle()
+
+    def _save(self) -> None:
+        for namespace in self.namespaces.loaded:
+            try:
+                namespace.stats.save()
+            except OSError as error:
+                if not namespace.closed:
+                    log.warning("Statistics of `%s` could not be saved: %s", namespace.name, error)
+
+    def _look_idle(self) -> None:
+        limit = self.config.idle_shutdown_timeout_s
+        if not self.host.touched and self.config.initial_idle_shutdown_timeout_s is not None:
+            limit = self.config.initial_idle_shutdown_timeout_s
+        if limit is not None and not self.connections and time.monotonic() - self.host.active >= limit:
+            self.end(f"Idle timeout, no new connection in {limit}s. Shutting down.")
+
+    async def _checkpoint(self, seconds: int) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            for namespace in self.namespaces.loaded:
+                try:
+                    await self.namespaces.checkpoint(namespace.name)
+                except Exception as error:
+                    log.warning("Checkpoint of `%s` failed: %s", namespace.name, error)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.heartbeat_period_s)
+            for namespace in self.namespaces.loaded:
+                url = self.config.heartbeat_url or namespace.config.heartbeat_url
+                if url is not None:
+                    await asyncio.to_thread(self._send, url, namespace.name, orjson.dumps(namespace.stats.show()))
+
+    def _send(self, url: str, name: str, body: bytes) -> None:
+        request = urllib.request.Request(f"{url.rstrip('/')}/{quote(name)}", body, method="POST")
+        request.add_header("content-type", "application/json")
+        if self.config.heartbeat_auth is not None:
+            request.add_header("authorization", self.config.heartbeat_auth)
+        try:
+            urllib.request.urlopen(request, timeout=HEARTBEAT_TIMEOUT_S).close()
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            log.warning("Heartbeat of `%s` failed: %s", name, error)
+
+    def _watch(self) -> None:
+        """In a thread of its own: is the loop still turning?"""
+        stalled = False
+        while not self._watched.wait(1):
+            late = time.monotonic() - self._alive
+            if late > STALL_S and not stalled:
+                log.error("The server has not got to its work for %d seconds", late)
+            stalled = late > STALL_S
+
+    # Ending
+
+    def end(self, reason: str) -> None:
+        """Let `ended` return; the first reason is logged."""
+        if not self._ended.is_set():
+            log.info(reason)
+            self._ended.set()
+
+    async def ended(self) -> None:
+        await self._ended.wait()
+
+    async def stop(self) -> None:
+        self._watched.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close(self.config.shutdown_timeout * GRACE)
+        self._directory.close()
+
+    async def _close(self, grace: float) -> None:
+        for namespace in self.namespaces.loaded:
+            namespace.changes.close()
+        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners.values()))
+        self._streams.shut()
+        await self.namespaces.close()
+        self._workers.close()
+
+    def address(self, what: str) -> Address:
+        """Where it listens: "user HTTP connection", "admin HTTP connection" or "Hrana connection"."""
+        return self._listeners[what].address
+
+
+def _limit_heap(config: Config) -> None:
+    for kind, megabytes in (("soft", config.soft_heap_limit_mb), ("hard", config.hard_heap_limit_mb)):
+        if megabytes is not None:
+            con = engine.connect(":memory:")
+            con.execute(f"PRAGMA {kind}_heap_limit = {megabytes << 20}")
+            con.close()
+
+
+async def serve(config: Config) -> None:
+    """Run a server until a signal or its idleness ends it."""
+    app = App(config)
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGINT"):
+        text = f"Got {name} shutdown signal, gracefully shutting down...this may take some time"
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(getattr(signal, name), app.end, text)
+    await app.start()
+    await app.ended()
+    ending = threading.Timer(config.shutdown_timeout, _give_up)
+    ending.daemon = True
+    ending.start()
+    await app.stop()
+    ending.cancel()
+    log.info("sqld was shutdown gracefully. Bye!")
+
+
+def _give_up() -> None:
+    log.error("The graceful stop took too long")
+    os._exit(1)
