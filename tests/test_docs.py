@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from libsql_core.server.config import SETTINGS
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = [
@@ -82,6 +84,17 @@ def test_document_index() -> None:
     assert re.fullmatch(r"2\d{3} nodes, \d\d\.\d times the vectors, 0 problems", out[-2])
 
 
+def test_wasm_functions() -> None:
+    out = run("-W", "error", "wasm_functions.py", folder=ROOT / "examples")
+    assert out.splitlines() == [
+        "a generated column: ['FEED THE STARTER', 'OIL THE GATE', 'FEED THE CAT']",
+        "through an index: [('feed the cat',)]",
+        "an aggregate: (0,)",
+        "a table function: [('the', 3), ('feed', 2)]",
+        "refused: Calling function forever failed: it ran for more than 100 ms",
+    ]
+
+
 def test_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -94,3 +107,20 @@ def test_every_target_has_help() -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     assert set(phony.split()) == described
+
+
+def test_notes_server() -> None:
+    out = run("-W", "error", "notes_server.py", folder=ROOT / "examples")
+    assert out.splitlines() == [
+        "notes: [['1', 'the engine'], ['2', 'the cards']]",
+        "refused: 403 Authorization forbidden: Current session doesn't not have Write permission to namespace ada",
+        "refused: 401 Unauthorized: `The JWT is invalid`",
+        "rows written: True",
+        "ended with 0",
+    ]
+
+
+def test_every_flag_of_the_server_is_documented() -> None:
+    text = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    missing = [each.option for each in SETTINGS if each.flag and not each.refused and each.option not in text]
+    assert not missing
