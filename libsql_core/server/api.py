@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -60,22 +61,22 @@ class Response:
         self.upgrade = upgrade
 
 
-class Peer(asyncio.Protocol):
+class Peer(asyncio.Protocol, ABC):
     """A connection as the listener sees it, whatever it speaks."""
 
     deadline = math.inf  # by the listener's clock: `expire` is called then
 
+    @abstractmethod
     def expire(self) -> None:
         """The deadline has passed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shut(self) -> None:
         """The server stops: finish what is under way, begin nothing, close."""
-        raise NotImplementedError
 
+    @abstractmethod
     def abort(self) -> None:
         """Close at once."""
-        raise NotImplementedError
 
 
 JSON_HEAD = b"content-type: application/json\r\n"

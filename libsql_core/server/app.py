@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
 import ssl
+import sys
 import threading
 import time
 import urllib.error
@@ -323,7 +323,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGINT"):
         text = f"Got {name} shutdown signal, gracefully shutting down...this may take some time"
-        with contextlib.suppress(NotImplementedError):
+        if sys.platform != "win32":  # whose loops take none: Ctrl-C raises KeyboardInterrupt there
             loop.add_signal_handler(getattr(signal, name), app.end, text)
     await app.start()
     await app.ended()

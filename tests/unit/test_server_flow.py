@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libsql_core.server.flow import Budget, Done, Workers, start
+from libsql_core.server.flow import Budget, Done, Workers, _Rest, start
 
 
 def run(script: Callable[[], Awaitable[None]]) -> None:
@@ -64,6 +64,14 @@ def test_what_waits_becomes_a_task(times: int) -> None:
         assert isinstance(late, asyncio.Task)
         with pytest.raises(ValueError, match="later"):
             await late
+
+    run(script)
+
+
+def test_what_has_begun_can_be_awaited() -> None:
+    async def script() -> None:
+        coroutine = count(3, [])
+        assert await _Rest(coroutine, coroutine.send(None)) == 3
 
     run(script)
 

@@ -524,8 +524,14 @@ class Shout(Peer):
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.peers.discard(self)
 
+    def expire(self) -> None:
+        self.transport.abort()
+
     def shut(self) -> None:
         self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02])
