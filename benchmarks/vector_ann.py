@@ -1,6 +1,7 @@
 """Compare vector indexes with libSQL, hnswlib, usearch and sqlite-vec, which has none, in one run.
 
-    python benchmarks/vector_ann.py [--sets 20000x128,...] [--engines ours,...] [--libsql-rows N] [--out FILE]
+    python benchmarks/vector_ann.py [--sets 20000x128,...] [--engines ours,...] [--libsql-rows N] [--most-changed N]
+                                    [--out FILE]
 
 Each engine has a process of its own for each set, one after the other. A set is N x dims, with `u` behind it for
 vectors of independent normal numbers, else 100 normal centres with noise of 0.35; queries are made the same way.
@@ -290,10 +291,11 @@ def unit(rows: Floats) -> Floats:
 class Measured:
     """One engine over one set."""
 
-    def __init__(self, engine: str, data: Path, folder: Path, limit: int, rounds: int) -> None:
+    def __init__(self, engine: str, data: Path, folder: Path, limit: int, rounds: int, most_changed: int) -> None:
         rows, self.later, self.queries = (np.load(data / part) for part in PARTS)
         self.rows = rows[: limit * 128 // rows.shape[1]] if engine == "libsql" else rows
         self.rounds, self.dims = rounds, rows.shape[1]
+        self.is_changed = len(rows) <= most_changed
         self.engine = ENGINES[engine](folder, self.dims)
         self.folder, self.kind = folder, ENGINES[engine]
 
@@ -342,6 +344,8 @@ class Measured:
         few = min(n // 10, 2000)
         more = self.later[-few:]
         result["inserts"] = few / seconds(lambda: engine.insert(n, more))
+        if not self.is_changed:
+            return result
         rows, ids = np.concatenate([rows, more]), np.arange(n + few)
         half = np.random.default_rng(2).permutation(n)[: n // 2]
         rows[half] = self.later[: len(half)]
@@ -382,8 +386,9 @@ def line(name: str, result: dict[str, Any], raw: int) -> str:
         f"{result['queries']:.0f}",
         at(0.95),
         at(0.99),
-        *(f"{result[what]:.0f}" for what in ("inserts", "updates")),
-        *(f"{result[what]:.3f}" for what in ("after updates", "after deletes", "copies")),
+        f"{result['inserts']:.0f}",
+        f"{result['updates']:.0f}" if "updates" in result else "-",
+        *(f"{result[x]:.3f}" if x in result else "-" for x in ("after updates", "after deletes", "copies")),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -428,6 +433,8 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(ENGINES), help="default: %(default)s")
     least = "rows that libsql gets of 128 elements, fewer in proportion of longer ones (default: %(default)s)"
     parser.add_argument("--libsql-rows", type=int, default=20_000, help=least)
+    most = "larger sets are not updated, deleted from and copied, which takes most of the time (default: %(default)s)"
+    parser.add_argument("--most-changed", type=int, default=20_000, metavar="N", help=most)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write the Markdown there, too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -435,9 +442,12 @@ def main() -> None:
     if options.child:
         engine, data = options.child
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(Measured(engine, Path(data), Path(folder), options.libsql_rows, options.rounds).run()))
+            limits = options.libsql_rows, options.rounds, options.most_changed
+            print(json.dumps(Measured(engine, Path(data), Path(folder), *limits).run()))
         return
-    command = [sys.executable, __file__, "--libsql-rows", str(options.libsql_rows), "--rounds", str(options.rounds)]
+    command = [sys.executable, __file__]
+    for name in ("libsql_rows", "rounds", "most_changed"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     sets: dict[str, dict[str, dict[str, Any]]] = {}
     for name in options.sets.split(","):
         sets[name] = {}

@@ -77,6 +77,10 @@ static const uint32_t *lscGraphEdges(const LscGraph *g, uint32_t node, uint32_t 
 /* The beam for the k nearest where the caller names none. */
 static uint32_t lscGraphBeam(const LscGraph *g, uint32_t k);
 
+/* Finds that of a graph that is whole, for 10 nodes, if it was not yet; 0 for another graph. Twice of what was tried if
+** none of that was wide enough. */
+static int lscGraphTryOut(LscGraph *g, uint32_t *pBeam);
+
 /*
 ** The k nearest live nodes, nearest first, equals by id, those at no distance (NaN) last; aHit has room for k. ef:
 ** beam, 0: LscGraphConfig.nSearch or chosen. aStart: nodes to begin at; may be none once nodes are loaded. xAllow (or

@@ -154,6 +154,14 @@ static int graphChooseBeam(LscGraph *g, uint32_t k, uint32_t *pBeam){
   return rc;
 }
 
+static int lscGraphTryOut(LscGraph *g, uint32_t *pBeam){
+  int rc = 0;
+  *pBeam = 0;
+  if( lscGraphIsWhole(g) && lscGraphLive(g)>0 ) rc = graphChooseBeam(g, GRAPH_NEAREST, pBeam);
+  if( g->bBeamAll ) *pBeam *= 2;
+  return rc;
+}
+
 /* A patient walk for the k nearest; *pBeam: what a walk needs to find the same. */
 static int graphPatientWalk(LscGraph *g, const GraphQuery *q, uint32_t k, const uint32_t *aStart, uint32_t nStart,
                             uint32_t *pBeam){

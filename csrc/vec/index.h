@@ -4,11 +4,13 @@
 **   index_meta.c     the metadata row: libsql_vector_meta_shadow(name, metadata), entries of a tag byte and 8 bytes
 **   index_store.c    b-trees: rows of <name>_shadow and its indexes, node blocks read and written
 **   index_compact.c  rows without vectors
+**   index_entry.c    nodes that a search without memory begins at
 **   index_cache.c    the graph of an open index in memory, which of its states is still true
 **   index_update.c   insert, delete, clear
 **   index_parts.c    more rows at once than fit into memory, in parts
 **   index_merge.c    and these put together
 **   index_fill.c     many rows at once
+**   index_walk.c     the nearest nodes, straight from the blocks
 **   index_search.c   the nearest nodes
 **   index_table.c    vector_top_k()
 **   index_survey.c   all blocks read and compared
@@ -25,7 +27,8 @@
 **
 ** An index of type=compact has other blocks: see index_compact.c.
 **
-** What lies behind the first E of both arrays means nothing. A block may be longer than the metadata says.
+** What lies behind the first E of both arrays means nothing. A block may be longer than the metadata says: that of
+** the node to begin at has a directory behind it, see index_entry.c.
 **
 ** The shadow table has one of two shapes. index_key is the rowid; or it is a column of its own with a unique index,
 ** and the rowid only numbers the nodes. <name>_shadow_idx is an index on the rowid and may be missing.

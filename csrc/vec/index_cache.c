@@ -13,12 +13,19 @@
 ** metadata has these read again.
 */
 
-static void ixDrop(LscIndex *p){
+/* For want of memory: what takes much. */
+static void ixRelease(LscIndex *p){
   lscGraphFree(p->pGraph);
   p->pGraph = 0;
-  p->nRow = -1;
   p->bAll = 0;
   p->nDeleted = p->nLoaded = 0;
+  dirForget(p);
+}
+
+/* Since it is not true any more. */
+static void ixDrop(LscIndex *p){
+  ixRelease(p);
+  p->nRow = -1;
 }
 
 static void ixFree(LscIndex *p){
@@ -57,7 +64,7 @@ static void lscIndexShrink(LscConn *pConn){
     nByte += n;
     if( nByte>pConn->nScanLimit && p->nRef==0 ){
       nByte -= n;
-      ixDrop(p);
+      ixRelease(p);
     }
   }
 }
@@ -212,6 +219,9 @@ static int ixParams(LscIndex *p){
   p->iMetaRoot = pTab ? pTab->tnum : 0;
   if( rc!=SQLITE_OK ) return rc;
   if( n<0 || lscIndexMetaDecode(aMeta, n, &par)!=SQLITE_OK ) return ixError(p, SQLITE_ERROR, "SQL logic error");
+  if( p->par.bEntry!=par.bEntry || p->par.iEntry!=par.iEntry ) dirForget(p);
+  p->par.bEntry = par.bEntry;
+  p->par.iEntry = par.iEntry;
   if( p->aBlock==0 || memcmp(&p->par, &par, sizeof(par))!=0 ){
     ixDrop(p);
     sqlite3_free(p->aBlock);
@@ -429,7 +439,7 @@ static int ixBegin(LscIndex *p, int bWrite, LscRows *pRows){
 static int ixEnd(LscIndex *p, LscRows *pRows, int rc, char **pzErr){
   rowsClose(pRows);
   p->pLoad = 0;
-  if( p->pGraph && lscGraphBytes(p->pGraph)>ixLimit(p) ) ixDrop(p);
+  if( p->pGraph && lscGraphBytes(p->pGraph)>ixLimit(p) ) ixRelease(p);
   ixTakeError(p, rc, pzErr);
   sqlite3BtreeLeave(p->pBt);
   return rc;
@@ -449,12 +459,25 @@ static int ixCount(LscIndex *p, i64 *pn){
   return rc;
 }
 
-/* Nodes to begin at, while the graph has none: the preferred one, and some from all over the table. */
-static int ixStarts(LscIndex *p, LscRows *pRows, u32 aStart[LSC_STARTS], u32 *pn){
+/* Nodes of a graph that is not whole to begin at: those of the directory that are nearest to a vector of the column's
+** type; or, while the graph has none, the preferred one and some from all over the table. */
+static int ixStarts(LscIndex *p, LscRows *pRows, const u8 *aData, u32 aStart[LSC_STARTS], u32 *pn){
+  u32 aPlace[LSC_STARTS], nPlace = 0, j;
   int i, eof = 1, res = 0, found = 0, rc;
   i64 lo, hi;
   *pn = 0;
-  if( lscGraphCount(p->pGraph)>0 ) return SQLITE_OK;
+  if( p->bAll ) return SQLITE_OK;
+  rc = dirRead(p, pRows);
+  if( rc==SQLITE_OK && p->nDir ) rc = dirNearest(p, aData, aPlace, LSC_STARTS/2, &nPlace);
+  for(j=0; j<nPlace && rc==SQLITE_OK; j++){
+    rc = lscGraphNode(p->pGraph, dirId(p, aPlace[j]), &aStart[*pn]);
+    if( rc!=SQLITE_OK ) break;
+    if( lscGraphIsUnknown(p->pGraph, aStart[*pn]) ){
+      lscGraphSetVector(p->pGraph, aStart[*pn], ixWiden(p, p->par.edgeType, &p->aDir[dirVectorAt(p, aPlace[j])]), 0);
+    }
+    ++*pn;
+  }
+  if( rc!=SQLITE_OK || lscGraphCount(p->pGraph)>*pn ) return rc;
   rc = p->par.bEntry ? sqlite3BtreeTableMoveto(&pRows->cur, p->par.iEntry, 0, &res) : SQLITE_OK;
   found = p->par.bEntry && res==0;
   if( rc==SQLITE_OK && found ) rc = lscGraphNode(p->pGraph, p->par.iEntry, &aStart[(*pn)++]);
@@ -466,7 +489,7 @@ static int ixStarts(LscIndex *p, LscRows *pRows, u32 aStart[LSC_STARTS], u32 *pn
   lo = rowsId(pRows);
   for(i=0; i<LSC_STARTS && rc==SQLITE_OK && *pn<LSC_STARTS; i++){
     i64 id = (i64)((u64)lo + ((u64)hi-(u64)lo)/(LSC_STARTS-1)*(u64)i);
-    u32 node, j;
+    u32 node;
     rc = sqlite3BtreeTableMoveto(&pRows->cur, i==LSC_STARTS-1 ? hi : id, 0, &res);
     if( rc==SQLITE_OK ) rc = lscGraphNode(p->pGraph, rowsId(pRows), &node);
     for(j=0; j<*pn && aStart[j]!=node; j++){}

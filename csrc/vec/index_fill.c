@@ -189,27 +189,12 @@ out:
   return rc;
 }
 
-/* Notes the node to begin at in the metadata. */
-static int fillEntry(LscIndex *p, i64 id){
-  u8 aMeta[LSC_MAX_META+1];
-  int n, i, rc = lscIndexMetaRead(p->db, p->iDb, p->zName, aMeta, &n);
-  if( rc!=SQLITE_OK || n<0 ) return rc;
-  n -= n%9;
-  for(i=0; i<n && aMeta[i]!=META_ENTRY; i+=9){}
-  if( i+9>LSC_MAX_META ) return SQLITE_OK;
-  aMeta[i] = META_ENTRY;
-  ixPut8(&aMeta[i+1], (u64)id);
-  p->par.bEntry = 1;
-  p->par.iEntry = id;
-  return lscIndexMetaWrite(p->db, p->iDb, p->zName, aMeta, i==n ? n+9 : n);
-}
-
 /* Links and writes what was gathered; the graph is the index's then. */
 static int fillWrite(LscFill *p){
   LscIndex *pIndex = p->p;
   const LscIndexParams *pPar = &pIndex->par;
   FillOrder *aOrder = 0;
-  u32 i, entry = 0;
+  u32 i, entry = 0, beam = 0;
   int rc = SQLITE_OK;
   if( p->n==0 ) goto out;
   rc = lscGraphBuild(p->pGraph, lscPoolSize(), fillLinked, pIndex->db, &entry);
@@ -229,7 +214,9 @@ static int fillWrite(LscFill *p){
     rc = ixToEdge(pPar, fillData(p, i), &p->aEdge[(u64)i*pPar->nEdge]);
   }
   if( rc==SQLITE_OK ) rc = fillRows(p, aOrder);
-  if( rc==SQLITE_OK ) rc = fillEntry(pIndex, lscGraphId(p->pGraph, entry));
+  if( rc==SQLITE_OK ) rc = ixSetEntry(pIndex, lscGraphId(p->pGraph, entry));
+  if( rc==SQLITE_OK && !pPar->bCompact && p->n>LSC_SMALL ) rc = lscGraphTryOut(p->pGraph, &beam);
+  if( rc==SQLITE_OK ) rc = dirMake(pIndex, p->n, beam);
   if( rc==SQLITE_OK ){
     ixDrop(pIndex);
     pIndex->pGraph = p->pGraph;
@@ -260,7 +247,8 @@ static int fillParts(LscFill *p){
   i64 id = 0;
   int rc = partsBuild(p->pParts);
   if( rc==SQLITE_OK ) rc = partsId(p->pParts, p->pParts->entry, &id);
-  if( rc==SQLITE_OK ) rc = fillEntry(pIndex, id);
+  if( rc==SQLITE_OK ) rc = ixSetEntry(pIndex, id);
+  if( rc==SQLITE_OK ) rc = dirMake(pIndex, p->pParts->n, 0);
   ixDrop(pIndex);
   if( rc==SQLITE_OK ) pIndex->nRow = p->pParts->n;
   partsFree(p->pParts);

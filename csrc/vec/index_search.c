@@ -1,15 +1,10 @@
 /*
 ** index_search.c: the nearest nodes of an open index. Included by engine.c.
 **
-** Three ways, all with exact distances in the result: the graph; all nodes where there are no more than LSC_SMALL; the
-** rows of a filter one by one where it lets through no more than that, or one in LSC_FEW. A filter is a condition on the table,
+** Four ways, all with exact distances in the result: the graph; the blocks without one, see index_walk.c; all nodes where
+** there are no more than LSC_SMALL; the rows of a filter one by one where it lets through no more than that, or one in LSC_FEW. A filter is a condition on the table,
 ** evaluated first; the graph is walked freely and only what may be found is looked up in its sorted result.
 */
-
-typedef struct LscFound {
-  float distance;
-  i64 id;                           /* of the node */
-} LscFound;
 
 /* The nodes that a filter lets through. */
 typedef struct LscAllow {
@@ -17,15 +12,6 @@ typedef struct LscAllow {
   i64 *aId;                         /* owned; ascending */
   i64 n;
 } LscAllow;
-
-/* Numbers before NaN, near before far, small ids before large. */
-static int ixCompareFound(const void *a, const void *b){
-  const LscFound *x = a, *y = b;
-  if( isnan(x->distance)!=isnan(y->distance) ) return isnan(x->distance) ? 1 : -1;
-  if( x->distance<y->distance ) return -1;
-  if( x->distance>y->distance ) return 1;
-  return ixCompareIds(&x->id, &y->id);
-}
 
 static int ixAllowed(void *pCtx, int64_t id){
   LscAllow *p = pCtx;
@@ -172,7 +158,7 @@ static int ixSearchGraph(LscIndex *p, LscRows *pRows, const LscVector *pQuery, i
   u32 aStart[LSC_STARTS], nStart = 0, nHit = 0, i;
   int rc = SQLITE_NOMEM_BKPT;
   if( aHit==0 || a==0 ) goto out;
-  rc = ixStarts(p, pRows, aStart, &nStart);
+  rc = ixStarts(p, pRows, pQuery->pData, aStart, &nStart);
   if( rc==SQLITE_OK ){
     const void *pWide = ixWiden(p, pQuery->type, pQuery->pData);
     if( pWide==p->aWide ){
@@ -227,6 +213,8 @@ static int ixSearch(LscIndex *p, Table *pTab, const LscVector *pQuery, i64 k, co
       rc = ixSearchAll(p, pQuery, k, zFilter ? &allow : 0, paFound, pn);
     }else if( zFilter && (allow.n<=LSC_SMALL || allow.n<=nRow/LSC_FEW) ){
       rc = ixSearchRows(p, &rows, pQuery, k, &allow, paFound, pn);
+    }else if( zFilter==0 && walkFits(p) ){
+      rc = ixSearchFile(p, &rows, pQuery, k, ef, paFound, pn);
     }else{
       rc = ixSearchGraph(p, &rows, pQuery, k, ef, zFilter ? &allow : 0, paFound, pn);
     }

@@ -33,6 +33,9 @@ struct LscIndex {
   i64 nRow;                         /* rows; -1: not counted */
   u8 bAll;                          /* every row is loaded */
   u32 nDeleted, nLoaded;            /* rows, since the graph was new */
+  u8 *aDir;                         /* owned: the directory, see index_entry.c, */
+  u32 nDir;                         /* nodes that it has */
+  u8 bDir;                          /* it was read, if there is one */
   u8 *aBlock;                       /* owned: room for LSC_ROW_HEAD + nBlock bytes */
   i64 *aId;                         /* owned: nCap ids */
   u32 *aTo;                         /* nCap nodes, behind them */
@@ -92,6 +95,21 @@ static int ixIsGraphType(int type){ return type==LSC_F32 || type==LSC_F1BIT; }
 static float ixDistance(const LscIndexParams *p, int type, const u8 *a, const u8 *b){
   LscVector x = ixVector(type, p->n, a), y = ixVector(type, p->n, b);
   return (float)lscVectorDistance(type==LSC_F1BIT ? LSC_HAMMING : p->metric==LSC_L2 ? LSC_L2 : LSC_COS, &x, &y);
+}
+
+/* A node vector in the edge type. */
+static int ixToEdge(const LscIndexParams *p, const u8 *aNode, u8 *aEdge){
+  LscVector v, out = {0};
+  int rc;
+  if( p->type==p->edgeType ){
+    memcpy(aEdge, aNode, p->nEdge);
+    return SQLITE_OK;
+  }
+  v = ixVector(p->type, p->n, aNode);
+  rc = lscVectorConvert(&out, p->edgeType, &v);
+  if( rc==SQLITE_OK ) memcpy(aEdge, out.pData, p->nEdge);
+  lscVectorFree(&out);
+  return rc;
 }
 
 /* The vector as the graph has it, at p->aWide, or where it is if it is of bits. */

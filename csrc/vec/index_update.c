@@ -65,21 +65,6 @@ static void editClear(LscEdit *p){
   sqlite3_free(p->aFrom);
 }
 
-/* A node vector in the edge type. */
-static int ixToEdge(const LscIndexParams *p, const u8 *aNode, u8 *aEdge){
-  LscVector v, out = {0};
-  int rc;
-  if( p->type==p->edgeType ){
-    memcpy(aEdge, aNode, p->nEdge);
-    return SQLITE_OK;
-  }
-  v = ixVector(p->type, p->n, aNode);
-  rc = lscVectorConvert(&out, p->edgeType, &v);
-  if( rc==SQLITE_OK ) memcpy(aEdge, out.pData, p->nEdge);
-  lscVectorFree(&out);
-  return rc;
-}
-
 /* Moves to the row of a node, unless the cursor is there. */
 static int editSeek(LscEdit *p, u32 node, int *pFound){
   int rc;
@@ -235,7 +220,7 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
   int rc = ixNewId(p, pRows, pKey, &id);
   if( rc!=SQLITE_OK ) return rc;
   rc = editInit(&edit, p, pRows);
-  if( rc==SQLITE_OK ) rc = ixStarts(p, pRows, aStart, &nStart);
+  if( rc==SQLITE_OK ) rc = ixStarts(p, pRows, pVector->pData, aStart, &nStart);
   if( rc!=SQLITE_OK ) goto out;
   edit.aNew = sqlite3_malloc64(pPar->nBlock);
   if( edit.aNew==0 ){
@@ -266,6 +251,7 @@ static int ixInsert(LscIndex *p, LscRows *pRows, const LscVector *pVector, sqlit
     sqlite3BtreeCloseCursor(&cur);
   }
   if( rc==SQLITE_OK ) rc = rowIndex(p, id, pKey, 1);
+  if( rc==SQLITE_OK ) rc = dirInserted(p, pRows, id, pVector->pData);
   if( rc!=SQLITE_OK ) ixDrop(p);
   else if( p->nRow>=0 ) p->nRow++;
 out:
@@ -317,6 +303,7 @@ static int ixDelete(LscIndex *p, LscRows *pRows, sqlite3_value *pKey){
     }
   }
   if( rc==SQLITE_OK ) rc = editWrite(&edit);
+  if( rc==SQLITE_OK ) rc = dirDeleting(p, pRows, id);
   if( rc==SQLITE_OK ) rc = treeOpen(p, p->iRoot, 0, 1, &cur);
   if( rc==SQLITE_OK ){
     rc = sqlite3BtreeTableMoveto(&cur, id, 0, &res);

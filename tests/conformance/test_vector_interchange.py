@@ -378,6 +378,39 @@ def test_older_formats(spoiled: Exchange, version: int) -> None:
         assert (last(spoiled).blocks["version"], last(spoiled).blocks["wrong"]) == (version, [])
 
 
+def test_libsql_passes_over_a_directory(tmp_path: Path) -> None:
+    """What lies behind a block: libSQL searches and changes such an index, and deletes the node that it lies at."""
+    case = Case("float32", "float8", "cosine", "integer")
+    done = Exchange(tmp_path, [case])
+
+    def entry() -> tuple[int, int]:
+        with closing(sqlite3.connect(tmp_path / case.file)) as con:
+            (metadata,) = con.execute("select metadata from libsql_vector_meta_shadow").fetchone()
+            node = BLOCKS["Metadata"](metadata).tags[BLOCKS["ENTRY"]]
+            sql = "select coalesce(sum(length(data)), 0) from i_shadow where index_key = ?"
+            return node, con.execute(sql, (node,)).fetchone()[0] - BLOCKS["Metadata"](metadata).block
+
+    def build_more(case: Case) -> None:
+        build(case)
+        case.insert(range(1000, 2100))
+        case.steps.append("reindex i")
+
+    done.work(OURS, build_more)
+    node, n_behind = entry()
+    assert n_behind > 24 + 30 * 28
+    done.work("libsql", change)
+    assert entry() == (node, n_behind)
+    done.work("libsql", lambda case: case.delete({node} & case.rows.keys()))
+    done.work(OURS, lambda case: case.insert(range(700, 720)))
+    done.work("libsql", change_again)
+    done.work(OURS, renew)
+    assert entry()[1] > 24 + 30 * 28
+    for phase in done.phases[str(case)]:
+        assert (phase.blocks["wrong"], phase.blocks["metadata"]) == ([], 1)
+        assert phase.blocks["nodes"] == phase.n_indexed
+        assert min(phase.recall) >= SEARCH_FLOOR[phase.engine]
+
+
 def test_libsql_refuses_a_compact_index(tmp_path: Path) -> None:
     """It neither searches one nor writes past it; what is in the table is read by all."""
     make: Steps = [

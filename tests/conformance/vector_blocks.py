@@ -24,6 +24,7 @@ from typing import Any
 
 F32, F64, BIT, F8, F16, FB16 = range(1, 7)
 COSINE, L2 = 1, 2
+ENTRY, DIRECTORY = 100, b"LSCd"  # ours: the tag of a node to begin at, and what is behind its block
 WRONG_SHOWN = 20
 
 
@@ -142,6 +143,12 @@ class Metadata:
         self.capacity = (self.block - self.head - self.node) // (self.edge + 16)
 
 
+def directory_end(meta: Metadata, data: bytes) -> int:
+    """Where the directory of nodes to begin at ends: its head, ids and vectors lie behind a block."""
+    (n,) = struct.unpack_from("<I", data, meta.block + 4)
+    return int(meta.block + 24 + n * (8 + meta.edge))
+
+
 class Block:
     """A node: its id, vector and edges (id, distance, vector)."""
 
@@ -195,7 +202,9 @@ class Index:
     def check_blocks(self) -> None:
         meta = self.meta
         for row_id, _, data in self.rows:
-            self.check(len(data) == meta.block, f"block {row_id}: {len(data)} bytes, not {meta.block}")
+            has_directory = row_id == meta.tags.get(ENTRY) and data[meta.block : meta.block + 4] == DIRECTORY
+            size = directory_end(meta, data) if has_directory else meta.block
+            self.check(len(data) == size, f"block {row_id}: {len(data)} bytes, not {size}")
         for row_id, block in self.blocks.items():
             self.check(block.id == row_id, f"block {row_id}: says it is {block.id}")
             self.check(block.n_edge <= meta.capacity, f"block {row_id}: {block.n_edge} of {meta.capacity} edges")

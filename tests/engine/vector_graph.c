@@ -51,8 +51,11 @@ static void testRecall(void){
   for(i=0; i<sizeof(a)/sizeof(a[0]); i++){
     Data d = newData(a[i].metric, a[i].nRow, a[i].n, a[i].nCap, a[i].nGroup);
     double chosen, wide, many, some;
+    uint32_t beam = 0;
     build(&d, 2);
     checkGraph(&d, 1);
+    CHECK( lscGraphTryOut(d.g, &beam)==0 && beam>10 );
+    CHECK( beam==lscGraphBeam(d.g, 10) || (d.g->bBeamAll && beam==2*lscGraphBeam(d.g, 10)) );
     chosen = recall(&d, 10, 0, 100, 0);
     wide = recall(&d, 10, 150, 50, 0);
     many = recall(&d, 200, 0, 10, 0);
