@@ -20,6 +20,7 @@ struct LscConn {
   void *pCloseArg;                          /* borrowed: the hook's argument */
   LscWalManager *pWalManager;               /* one reference; NULL for the default log */
   int nInLog;                               /* methods of a log that run: no SQL */
+  struct lsc_replog *pReplog;               /* borrowed: what logs the commits of database "main" for replicas, or NULL */
   u8 bNoCheckpoint;                         /* libsql_wal_disable_checkpoint() was called */
   /* While the default log runs a checkpoint that somebody watches: what to call for each page. */
   int (*xCkptPage)(void *pArg, int mxSafeFrame, const unsigned char *pPage, int nPage, int pgno, int iFrame);

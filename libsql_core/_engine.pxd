@@ -57,6 +57,8 @@ cdef class Connection:
 cdef class Cursor:
     cdef Connection _connection
     cdef Statement stmt         # with a current row; None when there are no more
+    cdef list given             # rows of a result from elsewhere, those that are left; None without
+    cdef Py_ssize_t n_given     # how many of them were fetched
     cdef Columns columns
     cdef list converters        # one for each column, or None
     cdef int _arraysize
@@ -116,8 +118,26 @@ cdef class Plan:
     cdef bint in_use            # a cursor runs it
 
 
+cdef class ReplicationLog:
+    cdef lsc_replog *p
+    cdef str folder
+    cdef bint closed
+    cdef bint compacting
+
+
+cdef class FrameKey:
+    cdef lsc_frame_key *p
+
+
+cdef class Injector:
+    cdef lsc_injector *p
+    cdef ReplicationLog log     # of the database itself, or None
+    cdef bint running           # a thread is in it
+
+
 cdef class ServerConnection:
     cdef lsc_server s
+    cdef ReplicationLog log     # what commits are appended to, or None
     cdef lsc_stmt *stmts        # all statements of this connection
     cdef lsc_out out
     cdef lsc_outcome res        # of the last statement
@@ -135,3 +155,8 @@ cdef class ServerCursor:
     cdef lsc_entries f
     cdef object unbound         # what is wrong with its arguments
     cdef object failure
+
+
+cdef class RequestReader:
+    cdef type body, message, request, batch, step, stmt     # of named tuples
+    cdef list texts             # of the last requests

@@ -2,13 +2,27 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, final, overload, type_check_only
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from _typeshed import ReadableBuffer, StrOrBytesPath, SupportsLenAndGetItem
 from typing_extensions import CapsuleType, Self, disjoint_base
 
 from libsql_core._constants import BOOLEAN_SETTINGS, ERROR_NAMES  # noqa: F401
+from libsql_core.replication import OfflineConnection, ReplicaConnection
 
 _T = TypeVar("_T")
 _CursorT = TypeVar("_CursorT", bound=Cursor)
@@ -100,6 +114,50 @@ def connect(
     isolation_level: _IsolationLevel = "",
     check_same_thread: bool = True,
     *,
+    cached_statements: int = 128,
+    autocommit: _Autocommit = -1,
+    encryption_key: _Key = None,
+    cipher: _Cipher = None,
+    sync_url: str,
+    auth_token: str = "",
+    namespace: str | None = None,
+    sync_interval: float | None = None,
+    read_your_writes: bool = True,
+    offline: Literal[False] = False,
+    remote_encryption_key: str | bytes | None = None,
+    tls_context: SSLContext | None = None,
+    sync_timeout: float = 60.0,
+) -> ReplicaConnection: ...
+@overload
+def connect(
+    database: StrOrBytesPath,
+    timeout: float = 5.0,
+    detect_types: int = 0,
+    isolation_level: _IsolationLevel = "",
+    check_same_thread: bool = True,
+    *,
+    cached_statements: int = 128,
+    autocommit: _Autocommit = -1,
+    encryption_key: _Key = None,
+    cipher: _Cipher = None,
+    sync_url: str,
+    auth_token: str = "",
+    namespace: str | None = None,
+    sync_interval: float | None = None,
+    read_your_writes: bool = True,
+    offline: Literal[True],
+    remote_encryption_key: str | bytes | None = None,
+    tls_context: SSLContext | None = None,
+    sync_timeout: float = 60.0,
+) -> OfflineConnection: ...
+@overload
+def connect(
+    database: StrOrBytesPath,
+    timeout: float = 5.0,
+    detect_types: int = 0,
+    isolation_level: _IsolationLevel = "",
+    check_same_thread: bool = True,
+    *,
     factory: Callable[..., _T],
     cached_statements: int = 128,
     uri: bool = False,
@@ -129,6 +187,12 @@ def adapt(obj: object, proto: type[Any] = ..., /) -> Any: ...
 @overload
 def adapt(obj: object, proto: type[Any], alt: _T, /) -> Any | _T: ...
 def complete_statement(statement: str) -> bool: ...
+
+# Make a cursor hold a result that comes from elsewhere; names: None for a statement without columns.
+def give_result(
+    cursor: Cursor, names: Iterable[str] | None, rows: list[tuple[Any, ...]], rowcount: int, rowid: int | None, /
+) -> None: ...
+def set_open_replica(give: Callable[[], Callable[..., Connection]], /) -> None: ...
 def enable_callback_tracebacks(enable: bool, /) -> None: ...
 def enable_shared_cache(do_enable: int, /) -> None: ...
 def file_head(path: StrOrBytesPath, n: int, /) -> tuple[bytes, int]: ...
@@ -376,15 +440,19 @@ class Wal:
 _Argument: TypeAlias = int | float | str | bytes | Mapping[str, Any] | tuple[int, Any] | None
 # By name: [{"name": ..., "value": ...}], [(name, value), ...] or {name: value}.
 _Named: TypeAlias = Sequence[Mapping[str, Any]] | Sequence[tuple[str, _Argument]] | Mapping[str, _Argument]
+# A condition and (sql, sql_id, args, named), as libsql_core.hrana.types has them.
+_Step: TypeAlias = tuple[Any, tuple[str | None, int | None, Sequence[_Argument], _Named]]
 # How results are written: Hrana JSON, Hrana protobuf, or what POST / answers.
-_Encoding: TypeAlias = Literal[0, 1, 2]
+_Encoding: TypeAlias = Literal[0, 1, 2, 3, 4]
 
 class StatementError(Exception):
     # As it goes to the client, "SQLite error: no such table: t", its code, and the message without its prefix.
     message: str
     code: str
     detail: str
-    def __init__(self, message: str, code: str, detail: str | None = None) -> None: ...
+    # SQLite's, 0 where the error is none of SQLite's.
+    extended_code: int
+    def __init__(self, message: str, code: str, detail: str | None = None, extended_code: int = 0) -> None: ...
 
 @final
 class Plan:
@@ -409,6 +477,9 @@ class Plan:
     def begins(self) -> bool: ...
     @property
     def immediate(self) -> bool: ...
+    # BEGIN READONLY.
+    @property
+    def no_write(self) -> bool: ...
     @property
     def sql(self) -> str: ...
     # Of ATTACH: which namespace, under which name. It runs only once attach_path says where the namespace's file is.
@@ -430,6 +501,8 @@ class ServerConnection:
     JSON: Final = 0
     PROTOBUF: Final = 1
     PLAIN: Final = 2
+    PROXY: Final = 3  # proxy.ResultRows
+    STEPS: Final = 4  # proxy.RespStep, from begin_step to finish_step, as fields of a ProgramResp
     @property
     def autocommit(self) -> bool: ...
     @property
@@ -456,6 +529,7 @@ class ServerConnection:
         encryption_key: _Key = None,
         cipher: _Cipher = None,
         cached_statements: int = 64,
+        log: ReplicationLog | None = None,
     ) -> None: ...
     def parse(self, sql: str) -> list[Plan]: ...
     def plan(self, sql: str) -> Plan: ...
@@ -471,19 +545,37 @@ class ServerConnection:
         tail: bytes = b"",
         waited: int = 0,
     ) -> bytes: ...
+    # The same for a text; None if it is no statement that reads within `longest` microseconds.
+    def read(
+        self,
+        sql: str,
+        args: Sequence[_Argument] | None,
+        named: _Named | None,
+        encoding: _Encoding,
+        limit: int,
+        head: bytes,
+        tail: bytes,
+        longest: int,
+    ) -> bytes | None: ...
     # Statements of several clients in one transaction, each (plan, args, named, encoding, waited), as if each had run
     # alone: what execute() gives or raises, and its micros, rows_read, rows_written.
     def execute_group(
         self, items: list[tuple[Plan, Sequence[_Argument] | None, _Named | None, _Encoding, int]], limit: int
     ) -> list[tuple[bytes | StatementError, int, int, int]]: ...
-    # Until one fails, a transaction begins or ends, or `most` microseconds have passed: results as above; the error.
+    def plan_steps(self, steps: Sequence[_Step]) -> list[Plan] | None: ...
+    # Where it stopped, what is left of the limit, (text, micros, rows read, rows written, times), the error.
     def execute_steps(
         self,
-        items: list[tuple[Plan, Sequence[_Argument] | None, _Named | None]],
+        plans: list[Plan],
+        steps: Sequence[_Step],
+        at: int,
+        results: list[bytes | None],
         encoding: _Encoding,
         limit: int,
+        writes: bool,
+        longest: int,
         most: int,
-    ) -> tuple[list[tuple[bytes, int, int, int]], StatementError | None]: ...
+    ) -> tuple[int, int, list[tuple[str, int, int, int, int]], StatementError | None]: ...
     def run(self, plan: Plan) -> None: ...
     # Raises what keeps the statement from being prepared; later errors are entries of the cursor.
     def cursor(
@@ -504,6 +596,10 @@ class ServerConnection:
     def load_extension(self, path: StrOrBytesPath) -> None: ...
     # For the next user: nothing open or attached, settings as at first. False: it is beyond that, close it.
     def reset(self) -> bool: ...
+    # Whether results tell the last frame in the log.
+    indexed: bool
+    # VACUUM, which statements may not do.
+    def vacuum(self) -> None: ...
     # Pages in the log, and pages copied; (-1, -1) if something is in the way.
     def checkpoint(self, mode: Literal["PASSIVE", "FULL", "RESTART", "TRUNCATE"] = "PASSIVE") -> tuple[int, int]: ...
     def close(self) -> None: ...
@@ -518,3 +614,120 @@ class ServerCursor:
     # with their length; for a WebSocket "," in between, or field 1 of FetchCursorResp.
     def fetch(self, max_entries: int, max_bytes: int) -> tuple[bytes, int, bool]: ...
     def close(self) -> None: ...
+
+class ReplicationError(OperationalError):
+    """What came from a primary cannot be: frames out of order, of another history, damaged."""
+
+class SnapshotNeeded(Exception):
+    """The frame that was asked for is no longer in the log."""
+
+# Of a frame with this page, behind a frame with the checksum `previous`.
+def frame_checksum(previous: int, page: ReadableBuffer, /) -> int: ...
+
+@final
+class ReplicationLog:
+    """The log of the frames that a database's transactions wrote, for its replicas: files in sqld's format.
+
+    The database is folder/data; the log folder/wallog, folder/snapshots/, folder/to_compact/. It is made where it is
+    missing, and made anew, with another log_id, where it does not belong to the database.
+    """
+
+    # dirty: whoever had it open last did not close it; the log and the database are compared.
+    def __init__(
+        self,
+        folder: StrOrBytesPath,
+        *,
+        dirty: bool = False,
+        encryption_key: _Key = None,
+        cipher: _Cipher = None,
+    ) -> None: ...
+    @property
+    def log_id(self) -> str: ...
+    # The first frame of wallog; the last committed frame, -1: there never was one.
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    # Opening it began a new history.
+    @property
+    def rebuilt(self) -> bool: ...
+    # Of the database behind `last`.
+    @property
+    def pages(self) -> int: ...
+    @property
+    def frames_in_log(self) -> int: ...
+    # Seconds since this wallog was begun.
+    @property
+    def age(self) -> float: ...
+    # An encoded wal_log.Frames: whole transactions, until there are `most` frames. b"" at the end. SnapshotNeeded.
+    def batch(self, start: int, most: int = 1024) -> bytes: ...
+    # Where such a batch ends, and the size of all its parts: Frames that follow each other as one message.
+    def span(self, start: int, most: int = 1024) -> tuple[int, int]: ...
+    def part(self, start: int, stop: int) -> bytes: ...
+    # The same as encoded wal_log.Frame messages; they may end amid a transaction.
+    def entries(self, start: int, most: int = 64) -> list[bytes]: ...
+    # Frames start to stop-1, 4120 bytes each.
+    def read(self, start: int, stop: int) -> bytes: ...
+    # Begin a new wallog; False in a transaction, or without frames.
+    def seal(self) -> bool: ...
+    # Make snapshots of what was sealed: (path, first frame, last frame) of the new ones.
+    def compact(self) -> list[tuple[str, int, int]]: ...
+    # The file of a snapshot that has this frame.
+    def snapshot(self, start: int) -> str | None: ...
+    def close(self) -> None: ...
+
+# Encoded wal_log.Frame messages of a snapshot, the highest frame first, none before `start`.
+def snapshot_frames(
+    path: StrOrBytesPath, start: int = 0, *, encryption_key: _Key = None, most: int = 64
+) -> Iterator[list[bytes]]: ...
+
+class Injected(NamedTuple):
+    taken: int  # frames
+    last: int  # the last one's number, -1: there was none
+    committed: int  # the last committed one's number, -1: no transaction has ended
+
+@final
+class Injector:
+    """Writes a primary's frames into a replica's file, under readers of this and other processes.
+
+    With the log of the database itself that gets the frames, too: as they come, each transaction by itself, the first
+    behind its last one.
+    """
+
+    def __init__(
+        self,
+        path: StrOrBytesPath,
+        *,
+        encryption_key: _Key = None,
+        cipher: _Cipher = None,
+        wal_autocheckpoint: int = 1000,
+        log: ReplicationLog | None = None,
+    ) -> None: ...
+    # An encoded wal_log.Frames. expected: the number of its first frame. previous: the checksum of the frame before.
+    def frames(self, message: ReadableBuffer, expected: int, *, previous: int | None = None) -> Injected: ...
+    # An encoded wal_log.Frame; its transaction is written once it is whole.
+    def frame(self, message: ReadableBuffer, expected: int) -> Injected: ...
+    # Encoded wal_log.Frame messages of a snapshot that begins with frame `expected` or an earlier one.
+    def snapshot(self, messages: Iterable[ReadableBuffer], expected: int) -> Injected: ...
+    # Forget what was not committed.
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+@final
+class RequestReader:
+    """Makes named tuples of the given types, whose fields are those of libsql_core.hrana.types, out of requests.
+
+    Only as clients usually write them: None for others, which may have something wrong with them or not.
+    """
+
+    def __init__(
+        self,
+        body: type[tuple[Any, ...]],
+        message: type[tuple[Any, ...]],
+        request: type[tuple[Any, ...]],
+        batch: type[tuple[Any, ...]],
+        step: type[tuple[Any, ...]],
+        stmt: type[tuple[Any, ...]],
+    ) -> None: ...
+    def pipeline(self, data: bytes, protobuf: bool = False) -> Any: ...
+    def socket(self, data: bytes, protobuf: bool = False) -> Any: ...

@@ -12,13 +12,13 @@ from cpython.exc cimport PyErr_WarnEx
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_AsDouble
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.mapping cimport PyMapping_Check
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyIndex_Check, PyNumber_AsSsize_t, PyNumber_Index
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from cpython.sequence cimport PySequence_Check
 from libc.limits cimport INT_MAX, INT_MIN
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcmp, memcpy, memmove, memset, strlen
 
 from os import fsencode as _fsencode
 from sys import intern as intern_text
@@ -52,8 +52,15 @@ include "_pyx/search.pyx"
 include "_pyx/encryption.pyx"
 include "_pyx/wasm.pyx"
 include "_pyx/connection.pyx"
+include "_pyx/replication.pyx"
+include "_pyx/snapshots.pyx"
+include "_pyx/injection.pyx"
 include "_pyx/plan.pyx"
+include "_pyx/reply.pyx"
 include "_pyx/hrana.pyx"
 include "_pyx/group.pyx"
 include "_pyx/entries.pyx"
+include "_pyx/json.pyx"
+include "_pyx/requests.pyx"
+include "_pyx/protobuf.pyx"
 include "_pyx/module.pyx"

@@ -87,3 +87,11 @@ def run_child(tmp_path: Path) -> RunChild:
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def server_cache() -> Path:
+    """Where tests keep what they install or unpack for the servers: a folder of `build/`, kept from run to run."""
+    folder = Path(__file__).parents[1] / "build" / "servers"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -51,6 +51,10 @@ static int svrSetUp(lsc_server *p, const lsc_server_options *o){
   if( rc==SQLITE_OK ) rc = svrSeriesRegister(db);
   if( !AtomicLoad(&svrFunctions) ) lsc_wasm_lock(db);
   if( rc==SQLITE_OK && o->key ) rc = lsc_codec_open(db, "main", o->cipher, o->key, o->n_key, o->is_raw);
+  if( rc==SQLITE_OK && o->log ){
+    if( db->pLsc ) db->pLsc->pReplog = o->log;
+    else rc = SQLITE_NOMEM;
+  }
   if( rc==SQLITE_OK ){
     /* Others may be at the same file while the log is made. */
     sqlite3_busy_timeout(db, 5000);
@@ -158,6 +162,15 @@ int lsc_server_load(lsc_server *p, const char *path, lsc_error *error){
   sqlite3_mutex_leave(db->mutex);
   error->code = rc;
   error->text = zError;
+  return rc;
+}
+
+int lsc_server_vacuum(lsc_server *p, lsc_error *error){
+  int rc;
+  sqlite3_mutex_enter(p->db->mutex);
+  rc = sqlite3_exec(p->db, "VACUUM", 0, 0, 0);
+  if( rc!=SQLITE_OK ) lscKeepError(p->db, rc, error);
+  sqlite3_mutex_leave(p->db->mutex);
   return rc;
 }
 

@@ -157,8 +157,13 @@ static void svrProtoRow(lsc_out *o, Mem *a, int n){
   }
 }
 
+static int svrProxyRow(lsc_out*, int, Mem*, int);
+static int svrProxyHead(lsc_out*, int, sqlite3_stmt*);
+static void svrProxyTail(lsc_out*, int, unsigned, i64, i64);
+
 /* One row of a StmtResult. */
 static int svrRow(lsc_out *o, int encoding, Mem *a, int n){
+  if( encoding>=LSC_PROXY ) return svrProxyRow(o, encoding, a, n);
   if( encoding==LSC_PROTOBUF ){
     i64 size = svrRowSize(o, a, n);
     if( size<0 ) return 0;
@@ -168,6 +173,8 @@ static int svrRow(lsc_out *o, int encoding, Mem *a, int n){
   }
   return svrJsonRow(o, a, n, encoding==LSC_PLAIN);
 }
+
+static int svrIsJson(int encoding){ return encoding==LSC_JSON || encoding==LSC_PLAIN; }
 
 static int svrPutName(lsc_out *o, const char *z){
   int n = sqlite3Strlen30(z);
@@ -185,7 +192,7 @@ static int svrColumns(lsc_out *o, int encoding, int field, sqlite3_stmt *st){
       o->rc = SQLITE_NOMEM;
       return 1;
     }
-    if( encoding==LSC_PROTOBUF ){
+    if( !svrIsJson(encoding) ){
       int bad;
       int nName = sqlite3Strlen30(zName), nType = sqlite3Strlen30(zType);
       u64 size = 1 + (u64)svrVarintSize((u64)nName) + (u64)nName;
@@ -194,7 +201,7 @@ static int svrColumns(lsc_out *o, int encoding, int field, sqlite3_stmt *st){
       if( zType && svrUtf8End((const unsigned char*)zType, nType, &bad)<nType ) return 0;
       svrFieldSize(o, field, size);
       svrFieldBytes(o, 1, zName, (size_t)nName);
-      if( zType ) svrFieldBytes(o, 2, zType, (size_t)nType);
+      if( zType ) svrFieldBytes(o, encoding==LSC_PROTOBUF ? 2 : 3, zType, (size_t)nType);
       continue;
     }
     if( i>0 ) svrLit(o, ",");
@@ -214,6 +221,7 @@ static int svrColumns(lsc_out *o, int encoding, int field, sqlite3_stmt *st){
 
 /* The start of a StmtResult, up to its first row. */
 static int svrResultHead(lsc_out *o, int encoding, sqlite3_stmt *st){
+  if( encoding>=LSC_PROXY ) return svrProxyHead(o, encoding, st);
   if( encoding==LSC_PROTOBUF ) return svrColumns(o, encoding, 1, st);
   if( encoding==LSC_JSON ) svrLit(o, "{\"cols\":[");
   else svrLit(o, "{\"columns\":[");
@@ -224,9 +232,14 @@ static int svrResultHead(lsc_out *o, int encoding, sqlite3_stmt *st){
 
 /* And its end. */
 static void svrResultTail(lsc_out *o, int encoding, unsigned flags, i64 rowid, const lsc_outcome *res){
+  if( encoding>=LSC_PROXY ){
+    svrProxyTail(o, encoding, flags, rowid, res->changes);
+    return;
+  }
   if( encoding==LSC_PROTOBUF ){
     if( res->changes ) svrField(o, 3, (u64)res->changes);
     if( flags & LSC_S_INSERT ) svrField(o, 4, svrZigzag(rowid));
+    if( res->index>=0 ) svrField(o, 5, (u64)res->index);
     if( res->rows_read ) svrField(o, 6, (u64)res->rows_read);
     if( res->rows_written ) svrField(o, 7, (u64)res->rows_written);
     if( res->micros ) svrFieldDouble(o, 8, (double)res->micros/1000.0);
@@ -243,7 +256,13 @@ static void svrResultTail(lsc_out *o, int encoding, unsigned flags, i64 rowid, c
     }else{
       svrLit(o, "null");
     }
-    svrLit(o, ",\"replication_index\":null,\"rows_read\":");
+    if( res->index<0 ){
+      svrLit(o, ",\"replication_index\":null,\"rows_read\":");
+    }else{
+      svrLit(o, ",\"replication_index\":\"");
+      svrPutInteger(o, res->index);
+      svrLit(o, "\",\"rows_read\":");
+    }
   }else{
     svrLit(o, "],\"rows_read\":");
   }

@@ -18,14 +18,32 @@ sqlite3_int64 lsc_micros(void){
 #endif
 }
 
+/* Compile a statement. Not for every error does SQLite itself look whether another connection has changed the schema that
+** the error is about: "table t has 4 columns but 6 values were supplied". */
+static int svrPrepare(sqlite3 *db, const char *sql, int n, unsigned flags, sqlite3_stmt **pst){
+  int rc = sqlite3_prepare_v3(db, sql, n, flags, pst, 0);
+  if( (rc & 0xff)==SQLITE_ERROR ){
+    Parse parse;
+    int stale;
+    sqlite3ParseObjectInit(&parse, db);
+    parse.checkSchema = 1;
+    sqlite3BtreeEnterAll(db);
+    schemaIsValid(&parse);
+    sqlite3BtreeLeaveAll(db);
+    stale = parse.rc==SQLITE_SCHEMA;
+    sqlite3ParseObjectReset(&parse);
+    if( stale ) rc = sqlite3_prepare_v3(db, sql, n, flags, pst, 0);
+  }
+  return rc;
+}
+
 int lsc_server_prepare(lsc_server *p, const char *sql, int n, unsigned flags, lsc_plan *plan, int *offset){
   sqlite3 *db = p->db;
-  const char *zTail;
   int rc;
   sqlite3_mutex_enter(db->mutex);
   plan->flags = flags;
   plan->encoding = -1;
-  rc = sqlite3_prepare_v3(db, sql, n, flags & LSC_S_PRAGMA ? 0 : SQLITE_PREPARE_PERSISTENT, &plan->s.st, &zTail);
+  rc = svrPrepare(db, sql, n, flags & LSC_S_PRAGMA ? 0 : SQLITE_PREPARE_PERSISTENT, &plan->s.st);
   *offset = -1;
   if( rc!=SQLITE_OK ){
     *offset = sqlite3_error_offset(db);
@@ -147,7 +165,7 @@ int lsc_server_execute(lsc_server *p, lsc_plan *plan, int encoding, lsc_out *out
   Vdbe *v = (Vdbe*)plan->s.st;
   sqlite3_mutex *mutex = p->db->mutex;
   i64 start = lsc_micros();
-  int json = encoding!=LSC_PROTOBUF;
+  int json = svrIsJson(encoding);
   int n_row = 0;
   int rc;
 
@@ -173,6 +191,8 @@ int lsc_server_execute(lsc_server *p, lsc_plan *plan, int encoding, lsc_out *out
   res->micros = lsc_micros() - start + res->waited;
   if( res->micros==0 ) res->micros = 1;       /* 0 would be left out of protobuf */
   if( out && res->code==0 ){
+    lsc_replog *log = p->indexed && p->db->pLsc ? p->db->pLsc->pReplog : 0;
+    res->index = log ? lsc_replog_last(log) : -1;
     svrResultTail(out, encoding, plan->flags, plan->s.rowid, res);
     if( out->n>out->most ) out->rc = SQLITE_TOOBIG;
     if( out->rc!=SQLITE_OK ) svrFailOut(plan, out, res);
@@ -238,7 +258,7 @@ int lsc_server_describe(lsc_server *p, const char *sql, int n, int encoding, lsc
   sqlite3_mutex_enter(db->mutex);
   flags = db->flags;
   *offset = -1;
-  rc = sqlite3_prepare_v3(db, sql, n, 0, &st, 0);
+  rc = svrPrepare(db, sql, n, 0, &st);
   /* A pragma may have set a flag while it was compiled. */
   db->flags = flags;
   if( rc!=SQLITE_OK ){

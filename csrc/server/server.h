@@ -10,9 +10,11 @@
 #define LSC_SERVER_H
 
 #include "lsc.h"
+#include "wal/replication.h"
 
-/* How a result is written: Hrana's JSON, Hrana's protobuf, or the JSON of POST /. */
-enum { LSC_JSON, LSC_PROTOBUF, LSC_PLAIN };
+/* How a result is written: Hrana's JSON, Hrana's protobuf, the JSON of POST /, and the two of the proxy of replicas:
+** ResultRows, and the steps of a ProgramResp. */
+enum { LSC_JSON, LSC_PROTOBUF, LSC_PLAIN, LSC_PROXY, LSC_STEPS };
 
 /* What a reply is written into. Zero it before first use. */
 typedef struct lsc_out {
@@ -65,6 +67,7 @@ typedef struct lsc_server {
   int checkpoint;             /* pages in the log after which a commit copies them into the database; 0: never */
   int wal_pages;              /* pages in the log after the last commit */
   int no_write;               /* a BEGIN READONLY is open */
+  int indexed;                /* results tell the last frame in the log */
   int watching;               /* changes are counted */
   int changed;                /* some may not have been handed on yet */
   lsc_change *changes;        /* owned */
@@ -80,6 +83,7 @@ typedef struct lsc_server_options {
   long long max_pages;        /* of the database; 0: any number */
   int synchronous;
   int checkpoint;
+  lsc_replog *log;            /* borrowed: what commits are appended to, or NULL */
 } lsc_server_options;
 
 int lsc_server_open(lsc_server *p, const lsc_server_options *o, lsc_error *error);
@@ -111,6 +115,7 @@ typedef struct lsc_outcome {
   sqlite3_int64 changes;      /* 0 for statements without a count of rows */
   sqlite3_int64 micros;       /* waited included */
   sqlite3_int64 waited;       /* set by the caller */
+  sqlite3_int64 index;        /* the last frame in the log; -1: there is none, or it is not to be told */
   int code;                   /* 0, or that of plan->s.error */
   int offset;                 /* of the error in the statement, or -1 */
 } lsc_outcome;
@@ -162,11 +167,37 @@ const char *lsc_server_take_change(lsc_server *p, lsc_change **pp, sqlite3_int64
 
 int lsc_server_load(lsc_server *p, const char *path, lsc_error *error);     /* an extension */
 
+/* VACUUM, which statements may not do. */
+int lsc_server_vacuum(lsc_server *p, lsc_error *error);
+
 /* PRAGMA wal_checkpoint: pages in the log and pages copied. */
 int lsc_server_checkpoint(lsc_server *p, int mode, int *n_log, int *n_copied, lsc_error *error);
 
 /* Base64 of the standard alphabet, with or without "=": the bytes at `out`, which has room for n/4*3+3; -1 for others. */
 int lsc_base64_decode(const char *z, int n, unsigned char *out);
+
+/* What requests in JSON are made of. The bytes up to `end` are followed by a NUL.
+**
+** Of a string, from behind its first quote on: its bytes up to the last one, or -1 if it has none. */
+#define LSC_JSON_ESCAPES 1      /* it has a backslash */
+#define LSC_JSON_WIDE    2      /* a byte above 0x7f */
+sqlite3_int64 lsc_json_string(const unsigned char *z, const unsigned char *end, int *flags);
+
+/* The bytes that those of a string mean, at `out` with room for n; their number, or -1. */
+sqlite3_int64 lsc_json_unescape(const unsigned char *z, sqlite3_int64 n, unsigned char *out);
+
+/* Which key z[0..n) is, or -1. */
+enum {
+  LSC_KEY_TYPE, LSC_KEY_SQL, LSC_KEY_STMT, LSC_KEY_VALUE, LSC_KEY_ARGS, LSC_KEY_STEP, LSC_KEY_CONDITION,
+  LSC_KEY_WANT_ROWS, LSC_KEY_NAMED_ARGS, LSC_KEY_NAME, LSC_KEY_BASE64, LSC_KEY_REQUESTS, LSC_KEY_REQUEST,
+  LSC_KEY_REQUEST_ID, LSC_KEY_STREAM_ID, LSC_KEY_BATON, LSC_KEY_BATCH, LSC_KEY_STEPS, LSC_KEY_COND, LSC_KEY_CONDS,
+  LSC_KEY_SQL_ID, LSC_KEY_INDEX
+};
+int lsc_json_key(const unsigned char *z, sqlite3_int64 n);
+
+/* The length of the number at z; 0: there is none, or a long one. */
+#define LSC_JSON_LONGEST 40
+int lsc_json_number(const unsigned char *z);
 
 /* Microseconds of a clock that only goes forward. */
 sqlite3_int64 lsc_micros(void);

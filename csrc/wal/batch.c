@@ -3,15 +3,18 @@
 **
 ** Frames that are inserted are those of one log, one behind the other, so each one's salts must be those of the one
 ** before, and its checksum must follow from that one's: what was damaged on the way, or comes from elsewhere, is found
-** before anything is written. The first frame has nothing to follow from.
+** before anything is written. The first frame has nothing to follow from. Frames of a primary that sends none of this
+** have zeros there, and are taken as they are.
 */
 
 /* What is wrong with frame i (numbered from 0) of those to insert; NULL for nothing. */
 static const char *lscFrameFault(const unsigned char *const *apFrame, int i, int nFrame){
   const u8 *a = apFrame[i], *aBefore = i>0 ? apFrame[i-1] : 0;
+  static const u8 aNone[16];
   u32 aSum[2];
   int bNative;
   if( aBefore==0 ) return 0;
+  if( memcmp(a+8, aNone, 16)==0 && memcmp(aBefore+8, aNone, 16)==0 ) return 0;
   if( memcmp(a+8, aBefore+8, 8)!=0 ) return "its salts are not those of the frame before";
   /* Either byte order: that of the log's header is not known here. */
   for(bNative=0; bNative<2; bNative++){
@@ -94,7 +97,7 @@ int lsc_wal_insert(
     goto out;
   }
   if( p->pBt->inTransaction==TRANS_NONE ) rc = lscAdoptPageSize(p, nFrame-LSC_FRAME_HEADER);
-  if( rc==SQLITE_OK ) rc = lscInsertBegin(db, p, &zMsg);
+  if( rc==SQLITE_OK ) rc = lscInsertBegin(db, p, 1, &zMsg);
   bBegun = rc==SQLITE_OK;
   if( rc==SQLITE_OK ) rc = lscFrameCount(lscMainWal(p), 1, &nBefore);
   if( rc==SQLITE_OK && iFirst==0 ) iFirst = nBefore + 1;

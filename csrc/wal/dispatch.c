@@ -11,10 +11,18 @@ struct LscWal {
   Pager *pPager;              /* whose log it is */
   u8 bStock;                  /* the default log, whose methods run no SQL */
   u8 bInserting;              /* between libsql_wal_insert_begin() and _end(): no SQL */
+  lsc_replog *pReplog;        /* borrowed: the connection's log for replicas, or NULL; replog.c */
   u32 aCommitted[WAL_SAVEPOINT_NDATA];  /* then: the end of the last whole transaction */
 };
 
 static int lscInsertRelease(LscWal*);       /* frames.c */
+
+/* replog.c */
+static int lscReplogFrames(lsc_replog*, int szPage, PgHdr**, u32 nAfter, int bSync);
+static void lscReplogEnd(lsc_replog*, int bCommitted);
+static u32 lscReplogPending(lsc_replog*);
+static void lscReplogUndo(lsc_replog*, u32 n);
+static int lscReplogSync(lsc_replog*, int bSync);
 
 _Static_assert(sizeof(void*)!=8 || sizeof(libsql_wal_methods)==232, "libSQL's layout");
 _Static_assert(sizeof(void*)!=8 || sizeof(libsql_wal_manager)==56, "libSQL's layout");
@@ -43,6 +51,14 @@ static LscConn *lscGuardBegin(Pager *pPager){
 #define LSC_GUARD(p) LscConn *pGuard = LSC_WAL(p)->bStock ? 0 : lscGuardBegin(LSC_WAL(p)->pPager)
 #define LSC_UNGUARD do{ if( pGuard ) pGuard->nInLog--; }while( 0 )
 
+/* The log for replicas that a connection has for its database "main". */
+static lsc_replog *lscPagerReplog(Pager *pPager){
+  sqlite3 *db = 0;
+  if( pPager->xBusyHandler==btreeInvokeBusyHandler ) db = ((BtShared*)pPager->pBusyHandlerArg)->db;
+  if( db==0 || db->pLsc==0 || db->pLsc->pReplog==0 || db->aDb[0].pBt==0 ) return 0;
+  return sqlite3BtreePager(db->aDb[0].pBt)==pPager ? db->pLsc->pReplog : 0;
+}
+
 static const libsql_wal_manager *lscPagerManager(Pager *pPager){
   return pPager->pLscManager ? &pPager->pLscManager->manager : &sqlite3_wal_manager;
 }
@@ -70,6 +86,7 @@ static int lsc_wal_open(Pager *pPager){
   }
   if( rc==SQLITE_OK ){
     p->bStock = pManager->xOpen==stockOpen;
+    p->pReplog = lscPagerReplog(pPager);
     pPager->pWal = (Wal*)p;
   }else{
     sqlite3_free(p);
@@ -83,6 +100,8 @@ static int lscWalClose(Wal *pWal, sqlite3 *db, int syncFlags, int nBuf, u8 *zBuf
   int bKeep, rc;
   if( p==0 ) return SQLITE_OK;
   if( p->bInserting ) (void)lscInsertRelease(p);
+  /* The last connection to close copies the log into the database. */
+  if( p->pReplog ) (void)lscReplogSync(p->pReplog, CKPT_SYNC_FLAGS(syncFlags)!=0);
   /* Disabled checkpoints: the log stays, and a caller that wants to leave WAL mode hears that it cannot. */
   bKeep = db && db->pLsc && db->pLsc->bNoCheckpoint && zBuf;
   pManager = lscPagerManager(p->pPager);
@@ -157,6 +176,7 @@ static int lscWalReadFrame(Wal *p, u32 iFrame, int nOut, u8 *pOut){
 static int lscWalBeginWrite(Wal *p){
   LSC_GUARD(p);
   int rc = LSC_CALL(p, xBeginWriteTransaction)(LSC_IMPL(p));
+  if( rc==SQLITE_OK && LSC_WAL(p)->pReplog ) lscReplogUndo(LSC_WAL(p)->pReplog, 0);
   LSC_UNGUARD;
   return rc;
 }
@@ -168,18 +188,22 @@ static int lscWalEndWrite(Wal *p){
 }
 static int lscWalUndo(Wal *p, int (*xUndo)(void*, Pgno), void *pCtx){
   LSC_GUARD(p);
-  int rc = LSC_CALL(p, xUndo)(LSC_IMPL(p), xUndo, pCtx);
+  int rc;
+  if( LSC_WAL(p)->pReplog ) lscReplogUndo(LSC_WAL(p)->pReplog, 0);
+  rc = LSC_CALL(p, xUndo)(LSC_IMPL(p), xUndo, pCtx);
   LSC_UNGUARD;
   return rc;
 }
 static void lscWalSavepoint(Wal *p, u32 *aData){
   LSC_GUARD(p);
   LSC_CALL(p, xSavepoint)(LSC_IMPL(p), aData);
+  aData[WAL_SAVEPOINT_NDATA-1] = LSC_WAL(p)->pReplog ? lscReplogPending(LSC_WAL(p)->pReplog) : 0;
   LSC_UNGUARD;
 }
 static int lscWalSavepointUndo(Wal *p, u32 *aData){
   LSC_GUARD(p);
   int rc = LSC_CALL(p, xSavepointUndo)(LSC_IMPL(p), aData);
+  if( LSC_WAL(p)->pReplog ) lscReplogUndo(LSC_WAL(p)->pReplog, aData[WAL_SAVEPOINT_NDATA-1]);
   LSC_UNGUARD;
   return rc;
 }
@@ -198,8 +222,17 @@ static int lscLogFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int is
 }
 static int lscWalFrames(Wal *p, int szPage, PgHdr *pList, Pgno nTruncate, int isCommit, int syncFlags){
   LscCodec *pCodec = LSC_WAL(p)->pPager->pLscCodec;
-  if( pCodec ) return lscCodecFrames(pCodec, p, szPage, pList, nTruncate, isCommit, syncFlags);
-  return lscLogFrames(p, szPage, pList, nTruncate, isCommit, syncFlags);
+  lsc_replog *pReplog = LSC_WAL(p)->pReplog;
+  int rc = SQLITE_OK;
+  if( pReplog ){
+    rc = lscReplogFrames(pReplog, szPage, &pList, isCommit ? nTruncate : 0, isCommit && WAL_SYNC_FLAGS(syncFlags)!=0);
+  }
+  if( rc==SQLITE_OK ){
+    if( pCodec ) rc = lscCodecFrames(pCodec, p, szPage, pList, nTruncate, isCommit, syncFlags);
+    else rc = lscLogFrames(p, szPage, pList, nTruncate, isCommit, syncFlags);
+  }
+  if( pReplog && (isCommit || rc!=SQLITE_OK) ) lscReplogEnd(pReplog, rc==SQLITE_OK);
+  return rc;
 }
 static int lscWalCheckpoint(
   Wal *p, sqlite3 *db, int eMode, int (*xBusy)(void*), void *pBusyArg, int syncFlags, int nBuf, u8 *zBuf,
@@ -207,6 +240,11 @@ static int lscWalCheckpoint(
 ){
   LSC_GUARD(p);
   int rc = SQLITE_BUSY;
+  if( LSC_WAL(p)->pReplog && (rc = lscReplogSync(LSC_WAL(p)->pReplog, CKPT_SYNC_FLAGS(syncFlags)!=0))!=SQLITE_OK ){
+    LSC_UNGUARD;
+    return rc;
+  }
+  rc = SQLITE_BUSY;
   if( !LSC_WAL(p)->bInserting ){
     rc = LSC_CALL(p, xCheckpoint)(LSC_IMPL(p), db, eMode, xBusy, pBusyArg, syncFlags, nBuf, zBuf, pnLog, pnCkpt, 0, 0);
   }

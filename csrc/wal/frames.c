@@ -134,7 +134,8 @@ static int lscInsertRelease(LscWal *pWal){
   return rc==SQLITE_OK ? rc2 : rc;
 }
 
-static int lscInsertBegin(sqlite3 *db, Btree *p, const char **pzMsg){
+/* bNumberOn: the first frame's number is that behind the last one's, even where SQLite would begin the log anew. */
+static int lscInsertBegin(sqlite3 *db, Btree *p, int bNumberOn, const char **pzMsg){
   Pager *pPager = sqlite3BtreePager(p);
   LscWal *pWal = lscMainWal(p);
   int rc = SQLITE_OK;
@@ -166,7 +167,7 @@ static int lscInsertBegin(sqlite3 *db, Btree *p, const char **pzMsg){
     rc = sqlite3PagerSharedLock(pPager);
     if( rc==SQLITE_OK ){
       rc = lscWalBeginWrite(pPager->pWal);
-      if( rc==SQLITE_OK && lscStockWal(pPager->pWal) ){
+      if( rc==SQLITE_OK && bNumberOn && lscStockWal(pPager->pWal) ){
         rc = stockNumberOn(lscStockWal(pPager->pWal));
         if( rc!=SQLITE_OK ) (void)lscWalEndWrite(pPager->pWal);
       }
@@ -252,7 +253,7 @@ int libsql_wal_insert_begin(sqlite3 *db){
   int rc;
   if( !sqlite3SafetyCheckOk(db) ) return SQLITE_MISUSE_BKPT;
   p = lscMainEnter(db);
-  rc = lscInsertBegin(db, p, &zMsg);
+  rc = lscInsertBegin(db, p, 1, &zMsg);
   return lscMainLeave(db, p, rc, zMsg);
 }
 

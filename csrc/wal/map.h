@@ -10,6 +10,10 @@
 # error "the virtual WAL does not fit these compile options"
 #endif
 
+/* A savepoint also has a place in the log for replicas. */
+#undef WAL_SAVEPOINT_NDATA
+#define WAL_SAVEPOINT_NDATA 5
+
 #define sqlite3WalClose lscWalClose
 #define sqlite3WalLimit lscWalLimit
 #define sqlite3WalBeginReadTransaction lscWalBeginRead

@@ -30,9 +30,9 @@ cdef extern from "sqlite3.h" nogil:
         const sqlite3_io_methods *pMethods
     ctypedef void (*sqlite3_destructor_type)(void *) noexcept nogil
 
-    int SQLITE_OK, SQLITE_ERROR, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM
-    int SQLITE_TOOBIG, SQLITE_DENY, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_MISUSE, SQLITE_LOCK_SHARED
-    int SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE, SQLITE_FCNTL_FILE_POINTER
+    int SQLITE_OK, SQLITE_ERROR, SQLITE_ROW, SQLITE_DONE, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_INTERRUPT, SQLITE_NOMEM
+    int SQLITE_TOOBIG, SQLITE_DENY, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_MISUSE, SQLITE_NOTFOUND
+    int SQLITE_LOCK_SHARED, SQLITE_LOCK_EXCLUSIVE, SQLITE_FCNTL_LOCKSTATE, SQLITE_FCNTL_FILE_POINTER
     int SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL
     int SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_URI
     int SQLITE_UTF8, SQLITE_DETERMINISTIC, SQLITE_AUTH
@@ -218,10 +218,60 @@ cdef extern from "lsc.h" nogil:
     void lsc_wasm_finder(int (*find)(char *, int) noexcept nogil)
 
 
+cdef extern from "wal/replication.h" nogil:
+    enum:
+        LSC_LOG_PAGE, LSC_LOG_FRAME, LSC_LOG_HEADER, LSC_SNAP_HEADER, LSC_ERR_FRAMES
+    ctypedef struct lsc_key:
+        const char *cipher
+        const void *key
+        int n
+        int is_raw
+    ctypedef struct lsc_replog:
+        pass
+    ctypedef struct lsc_replog_state:
+        sqlite3_int64 first
+        sqlite3_int64 last
+        sqlite3_int64 began
+        unsigned pages
+        unsigned char id[16]
+        int rebuilt
+    int lsc_replog_open(lsc_replog **log, const char *folder, int dirty, const lsc_key *key,
+                        const unsigned char *uuid, lsc_error *error)
+    int lsc_replog_close(lsc_replog *log)
+    void lsc_replog_free(lsc_replog *log)
+    void lsc_replog_state_of(lsc_replog *log, lsc_replog_state *out)
+    sqlite3_int64 lsc_replog_last(lsc_replog *log)
+    sqlite3_int64 lsc_replog_time(lsc_replog *log, sqlite3_int64 frame)
+    int lsc_replog_read(lsc_replog *log, sqlite3_int64 start, int n, unsigned char *out, int *n_read)
+    int lsc_replog_seal(lsc_replog *log, const char *to)
+    int lsc_snapshot_write(lsc_replog *log, const char **from_, int n, const char *to, sqlite3_int64 *start,
+                           sqlite3_int64 *end, sqlite3_int64 *count, lsc_error *error)
+    ctypedef struct lsc_frame_key:
+        pass
+    int lsc_frame_key_new(lsc_frame_key **p, const lsc_key *key, lsc_error *error)
+    void lsc_frame_key_free(lsc_frame_key *p)
+    int lsc_frame_decrypt(lsc_frame_key *p, unsigned char *frames, int n)
+    unsigned long long lsc_frame_checksum(unsigned long long before, const void *page, sqlite3_int64 n)
+    ctypedef struct lsc_injector:
+        pass
+    ctypedef struct lsc_injected:
+        sqlite3_int64 taken
+        sqlite3_int64 last
+        sqlite3_int64 committed
+    int lsc_injector_open(lsc_injector **p, const char *path, const lsc_key *key, int checkpoint, lsc_replog *log,
+                          lsc_error *error)
+    void lsc_injector_close(lsc_injector *p)
+    void lsc_injector_rollback(lsc_injector *p)
+    int lsc_injector_frames(lsc_injector *p, const unsigned char **frames, int n, sqlite3_int64 expected,
+                            const unsigned long long *before, lsc_injected *out, lsc_error *error)
+    int lsc_injector_snapshot(lsc_injector *p, const unsigned char **frames, int n, int begin, sqlite3_int64 expected,
+                              lsc_injected *out, lsc_error *error)
+
+
 cdef extern from "server/server.h" nogil:
-    int LSC_JSON, LSC_PROTOBUF, LSC_PLAIN
+    int LSC_JSON, LSC_PROTOBUF, LSC_PLAIN, LSC_PROXY, LSC_STEPS
     int LSC_READ, LSC_WRITE, LSC_DDL, LSC_TXN, LSC_SAVEPOINT, LSC_ATTACH, LSC_DETACH
-    unsigned LSC_S_READONLY, LSC_S_BEGIN, LSC_S_IMMEDIATE, LSC_S_EXPLAIN, LSC_S_PRAGMA
+    unsigned LSC_S_READONLY, LSC_S_BEGIN, LSC_S_IMMEDIATE, LSC_S_NO_WRITE, LSC_S_EXPLAIN, LSC_S_PRAGMA
     int LSC_ERR_TOO_LARGE, LSC_ERR_NOT_UTF8
     int LSC_ENTRIES_START, LSC_ENTRIES_DONE
     ctypedef struct lsc_out:
@@ -247,6 +297,7 @@ cdef extern from "server/server.h" nogil:
     ctypedef struct lsc_server:
         sqlite3 *db
         int wal_pages
+        int indexed
         int watching
     ctypedef struct lsc_server_options:
         const char *path
@@ -259,6 +310,7 @@ cdef extern from "server/server.h" nogil:
         long long max_pages
         int synchronous
         int checkpoint
+        lsc_replog *log
     void lsc_server_functions(int on)
     int lsc_server_open(lsc_server *p, const lsc_server_options *o, lsc_error *error)
     void lsc_server_close(lsc_server *p)
@@ -272,6 +324,7 @@ cdef extern from "server/server.h" nogil:
         sqlite3_int64 rows_written
         sqlite3_int64 micros
         sqlite3_int64 waited
+        int code
         int offset
     int lsc_server_prepare(lsc_server *p, const char *sql, int n, unsigned flags, lsc_plan *plan, int *offset)
     void lsc_server_release(lsc_plan *plan)
@@ -295,9 +348,19 @@ cdef extern from "server/server.h" nogil:
     void lsc_server_watch(lsc_server *p, int on)
     const char *lsc_server_take_change(lsc_server *p, lsc_change **pp, sqlite3_int64 *n)
     int lsc_server_load(lsc_server *p, const char *path, lsc_error *error)
+    int lsc_server_vacuum(lsc_server *p, lsc_error *error)
     int lsc_server_checkpoint(lsc_server *p, int mode, int *n_log, int *n_copied, lsc_error *error)
     sqlite3_int64 lsc_micros()
     int lsc_base64_decode(const char *z, int n, unsigned char *out)
+    int LSC_JSON_ESCAPES
+    sqlite3_int64 lsc_json_string(const unsigned char *z, const unsigned char *end, int *flags)
+    sqlite3_int64 lsc_json_unescape(const unsigned char *z, sqlite3_int64 n, unsigned char *out)
+    int LSC_KEY_TYPE, LSC_KEY_SQL, LSC_KEY_STMT, LSC_KEY_VALUE, LSC_KEY_ARGS, LSC_KEY_STEP, LSC_KEY_CONDITION
+    int LSC_KEY_WANT_ROWS, LSC_KEY_NAMED_ARGS, LSC_KEY_NAME, LSC_KEY_BASE64, LSC_KEY_REQUESTS, LSC_KEY_REQUEST
+    int LSC_KEY_REQUEST_ID, LSC_KEY_STREAM_ID, LSC_KEY_BATON, LSC_KEY_BATCH, LSC_KEY_STEPS, LSC_KEY_COND
+    int LSC_KEY_CONDS, LSC_KEY_SQL_ID, LSC_KEY_INDEX
+    int lsc_json_key(const unsigned char *z, sqlite3_int64 n)
+    int lsc_json_number(const unsigned char *z)
 
 
 ctypedef int (*libsql_page_call)(void *ctx, unsigned pgno) noexcept nogil

@@ -411,6 +411,7 @@ Call trace_callback(sql) for each statement that starts; None removes it.
 
         They become frames `start` and following, by default those behind the last. Frames that are in the log already
         are compared instead. A database that is not in WAL mode is switched to it, an empty one takes the page size.
+        Frames whose salts and checksums are zeros are not checked for these.
 
         Raises ValueError for a wrong size, DatabaseError for a salt or checksum that does not continue the frame before
         or an end within a transaction, all before anything is written; OperationalError if a frame differs from the one

@@ -29,6 +29,7 @@ cdef inline int end_run(Cursor cur, Statement stmt) except -1:
 cdef inline int drop_rows(Cursor cur) except -1:
     """Let go of the running statement, if there is one."""
     cdef Statement stmt = cur.stmt
+    cur.given = None
     if stmt is not None:
         cur.stmt = None
         end_run(cur, stmt)
@@ -442,6 +443,7 @@ cdef int row_count(object value, str too_large) except? -1:
 cdef inline int start_cursor(Cursor cur, Connection con) except -1:
     cur._connection = con
     cur.stmt = None
+    cur.given = None
     cur.columns = None
     cur.converters = None
     cur._arraysize = 1

@@ -189,7 +189,7 @@ cdef object next_row(Cursor cur):
     check_cursor(cur)
     stmt = cur.stmt
     if stmt is None:
-        return NO_ROW
+        return NO_ROW if cur.given is None else given_row(cur)
     check_alive(cur)
     check_rollback(cur)
     cur.locked = True
@@ -202,6 +202,47 @@ cdef object next_row(Cursor cur):
     return factory_row(cur, data)
 
 
+cdef object given_row(Cursor cur):
+    """The next row of a result from elsewhere."""
+    cdef tuple data
+    if cur.n_given == len(cur.given):
+        cur.given = None
+        return NO_ROW
+    data = cur.given[cur.n_given]
+    cur.n_given += 1
+    return factory_row(cur, data)
+
+
+cdef int fetch_given(Cursor cur, list rows, Py_ssize_t limit) except -1:
+    cdef object row
+    while limit <= 0 or len(rows) < limit:
+        row = NO_ROW if cur.given is None else given_row(cur)
+        if row is NO_ROW:
+            break
+        rows.append(row)
+    return 0
+
+
+def give_result(Cursor cursor not None, names, list rows not None, long long rowcount, rowid, /):
+    """Make a cursor hold a result that comes from elsewhere: names of columns (None without), rows as tuples."""
+    cdef Columns columns = None
+    check_cursor(cursor)
+    drop_rows(cursor)
+    if names is not None:
+        columns = Columns.__new__(Columns)
+        columns.names = tuple(names)
+    cursor.columns = columns
+    cursor.converters = None
+    cursor.n_read = cursor.n_written = 0
+    cursor._rowcount = rowcount
+    if rowid is not None:
+        cursor.rowid = rowid
+        cursor.has_rowid = True
+    if rows:
+        cursor.given = rows
+        cursor.n_given = 0
+
+
 cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
     """Append up to limit rows (all if it is not positive) to rows."""
     cdef Connection con = cur._connection
@@ -212,6 +253,8 @@ cdef int fetch_rows(Cursor cur, list rows, Py_ssize_t limit) except -1:
 
     check_cursor(cur)
     if cur.stmt is None:
+        if cur.given is not None:
+            fetch_given(cur, rows, limit)
         return 0
     check_alive(cur)
     check_rollback(cur)

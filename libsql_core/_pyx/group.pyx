@@ -46,22 +46,78 @@ cdef list run_apart(ServerConnection con, list items, Py_ssize_t limit):
     return results
 
 
-cdef tuple run_steps(ServerConnection con, list items, int encoding, Py_ssize_t limit, long long most):
-    cdef list results = []
-    cdef bytes result
+cdef list plan_batch(ServerConnection con, list steps):
+    cdef list plans = []
+    cdef object known = None
+    cdef object plan = None
+    for step in steps:
+        stmt = (<tuple>step)[1]
+        sql = (<tuple>stmt)[0]
+        if sql is None or (<tuple>stmt)[1] is not None or ((<tuple>stmt)[2] and (<tuple>stmt)[3]):
+            return None
+        if sql is not known:
+            plan = con.plan(sql)
+            known = sql
+        plans.append(plan)
+    return plans
+
+
+cdef inline bint goes_on(Plan plan, bint writes, long long longest) noexcept:
+    """Whether a statement may run as one of many."""
+    return (
+        (plan._kind == LSC_READ or plan._kind == LSC_WRITE)
+        and 0 <= plan._micros <= longest
+        and (writes or plan.flags & LSC_S_READONLY)
+    )
+
+
+cdef tuple run_steps(ServerConnection con, list plans, list steps, Py_ssize_t at, list results, int encoding,
+                     Py_ssize_t limit, bint writes, long long longest, long long most):
+    """Put results of steps into the list. Gives where that ended, what of the limit is left, what they took, the error.
+
+    It ends at a step that fails, is not of reading or writing alone, may take over `longest` microseconds, writes where
+    that is not allowed, or waits for more than another's success; where a transaction ends; after `most` microseconds.
+    """
+    cdef list noted = []
     cdef long long until = lsc_micros() + most
-    cdef int open_before
-    check_server(con, None)
-    for item in items:
-        plan, args, named = item
-        open_before = lsc_autocommit(con.s.db)
+    cdef Py_ssize_t first = at
+    cdef Py_ssize_t times = 0
+    cdef bint open_before = lsc_autocommit(con.s.db) == 0
+    cdef object failure = None
+    cdef Plan plan
+    cdef Plan last = None
+    cdef lsc_outcome res
+    cdef bytes result
+    memset(&res, 0, sizeof(res))
+    while at < len(plans) and failure is None:
+        plan = <Plan?>plans[at]
+        condition, stmt = (<tuple>steps[at])[0], (<tuple>steps[at])[1]
+        if not goes_on(plan, writes, longest):
+            break
+        if condition is not None and at > first:
+            if (<tuple>condition)[0] != "ok":
+                break
+            if results[(<tuple>condition)[1]] is None:
+                at += 1
+                continue
         memset(&con.res, 0, sizeof(con.res))
         try:
-            result = execute_plan(con, plan, args, named, encoding, limit, b"", b"", 0)
+            result = execute_plan(con, plan, (<tuple>stmt)[2], (<tuple>stmt)[3], encoding, limit, b"", b"", 0)
         except StatementError as error:
-            return results, error
-        limit -= PyBytes_GET_SIZE(result)
-        results.append((result, con.res.micros, con.res.rows_read, con.res.rows_written))
-        if con.s.db is NULL or lsc_autocommit(con.s.db) != open_before or lsc_micros() >= until:
+            failure = error
+        else:
+            limit -= PyBytes_GET_SIZE(result)
+            results[at] = result
+            at += 1
+        if plan is last and con.res.micros == res.micros and con.res.rows_read == res.rows_read \
+                and con.res.rows_written == res.rows_written:
+            times += 1
+        else:
+            if times:
+                noted.append((last._sql, res.micros, res.rows_read, res.rows_written, times))
+            last, res, times = plan, con.res, 1
+        if con.s.db is NULL or (lsc_autocommit(con.s.db) == 0) != open_before or lsc_micros() >= until:
             break
-    return results, None
+    if times:
+        noted.append((last._sql, res.micros, res.rows_read, res.rows_written, times))
+    return at, limit, noted, failure

@@ -5,14 +5,6 @@
 # close that meets one is put off until it returns. No callback into Python exists, so a thread may wait for the
 # connection's mutex with the GIL held, but does not: whatever may run long has let it go.
 
-cdef enum:
-    KEPT_OUT = 1 << 16          # a connection's buffer above this size goes to the next one that needs it,
-    SHARED_OUT = 1 << 22        # or is freed if it is even larger
-
-cdef lsc_out spare_out          # the one that waits; changed under the GIL
-memset(&spare_out, 0, sizeof(spare_out))
-
-
 cdef inline int leave_server(ServerConnection con) except -1:
     """The end of a call that ran without the GIL."""
     con.running -= 1
@@ -85,7 +77,9 @@ cdef int note_run(ServerConnection con, Plan plan, lsc_outcome *res) except -1:
     if plan._micros >= 0 and plan.last < took:
         micros = plan.last
     plan.last = took
-    if plan._micros - (plan._micros >> 3) < micros:
+    if res.code & 0xff == SQLITE_INTERRUPT:
+        plan._micros = -1       # it would have taken longer, nobody knows how long
+    elif plan._micros - (plan._micros >> 3) < micros:
         plan._micros = micros
     else:
         plan._micros -= plan._micros >> 3
@@ -131,15 +125,18 @@ def server_functions(bint on, /):
 
 
 @cython.final
+@cython.no_gc_clear              # the log is needed until the connection is closed
 cdef class ServerConnection:
     """A connection of the server; used by one thread at a time, but for interrupt()."""
 
     JSON = LSC_JSON
     PROTOBUF = LSC_PROTOBUF
     PLAIN = LSC_PLAIN
+    PROXY = LSC_PROXY
+    STEPS = LSC_STEPS
 
     def __init__(self, path, *, name, row_limit=5_000_000, max_pages=0, synchronous=1, wal_autocheckpoint=1000,
-                 encryption_key=None, cipher=None, cached_statements=64):
+                 encryption_key=None, cipher=None, cached_statements=64, ReplicationLog log=None):
         cdef lsc_server_options options
         cdef lsc_error error
         cdef bytes file = file_name(path)
@@ -159,6 +156,10 @@ cdef class ServerConnection:
         options.max_pages = max_pages
         options.synchronous = synchronous
         options.checkpoint = wal_autocheckpoint
+        if log is not None:
+            options.log = open_log(log)
+        self.s.indexed = 1
+        self.log = log
         self.fork_id = lsc_fork_count()
         self.cache = {}
         self.cache_size = cached_statements
@@ -235,6 +236,14 @@ cdef class ServerConnection:
         """Run the statement; head + its StmtResult + tail. Raises StatementError."""
         return execute_plan(self, plan, args, named, encoding, limit, head, tail, waited)
 
+    def read(self, str sql not None, object args, object named, int encoding, Py_ssize_t limit, bytes head, bytes tail,
+             long long longest):
+        """As execute(), for a text; None if that is no statement that reads within `longest` microseconds."""
+        cdef Plan plan = self.plan(sql)
+        if plan._kind != LSC_READ or not 0 <= plan._micros <= longest:
+            return None
+        return execute_plan(self, plan, args, named, encoding, limit, head, tail, 0)
+
     def execute_group(self, list items not None, Py_ssize_t limit):
         """Run statements of several clients in one transaction, each as if it were alone."""
         cdef list results = None
@@ -243,12 +252,16 @@ cdef class ServerConnection:
             results = run_together(self, items, limit)
         return run_apart(self, items, limit) if results is None else results
 
-    def execute_steps(self, list items not None, int encoding, Py_ssize_t limit, long long most):
-        """Run statements one after the other: their results, and the error of the one that failed, or None.
+    def plan_steps(self, list steps not None):
+        """The statements of a batch's steps, or None if one has more to it than a text and arguments."""
+        check_server(self, None)
+        return plan_batch(self, steps)
 
-        Stops behind a failure, behind the end of a transaction, and once `most` microseconds have passed.
-        """
-        return run_steps(self, items, encoding, limit, most)
+    def execute_steps(self, list plans not None, list steps not None, Py_ssize_t at, list results not None,
+                      int encoding, Py_ssize_t limit, bint writes, long long longest, long long most):
+        """Run the steps of a batch from one on, whose own condition is met; see run_steps()."""
+        check_server(self, None)
+        return run_steps(self, plans, steps, at, results, encoding, limit, writes, longest, most)
 
     def run(self, Plan plan not None):
         """Run a statement without arguments; rows are thrown away. Raises StatementError."""
@@ -387,6 +400,28 @@ cdef class ServerConnection:
         if rc != SQLITE_OK:
             raise take_failure(&error, -1)
 
+    @property
+    def indexed(self):
+        """Whether results tell the last frame in the log."""
+        return self.s.indexed != 0
+
+    @indexed.setter
+    def indexed(self, bint on):
+        self.s.indexed = on
+
+    def vacuum(self):
+        """VACUUM, which statements may not do."""
+        cdef lsc_error error
+        cdef int rc
+        check_server(self, None)
+        memset(&error, 0, sizeof(error))
+        self.running += 1
+        with nogil:
+            rc = lsc_server_vacuum(&self.s, &error)
+        leave_server(self)
+        if rc != SQLITE_OK:
+            raise take_failure(&error, -1)
+
     def checkpoint(self, mode="PASSIVE"):
         """Copy the log into the database; pages in the log and pages copied, or (-1, -1) if others are in the way."""
         cdef lsc_error error
@@ -461,37 +496,3 @@ cdef Plan new_plan(ServerConnection con, str sql):
         plan.cached_as = sql
         con.cache[sql] = plan
     return plan
-
-
-cdef bytes joined(bytes head, lsc_out *out, bytes tail):
-    cdef Py_ssize_t n_head = PyBytes_GET_SIZE(head)
-    cdef Py_ssize_t n_tail = PyBytes_GET_SIZE(tail)
-    cdef bytes made = PyBytes_FromStringAndSize(NULL, n_head + <Py_ssize_t>out.n + n_tail)
-    cdef char *z = PyBytes_AS_STRING(made)
-    memcpy(z, PyBytes_AS_STRING(head), n_head)
-    if out.n:
-        memcpy(z + n_head, out.a, out.n)
-    memcpy(z + n_head + out.n, PyBytes_AS_STRING(tail), n_tail)
-    return made
-
-
-cdef inline int fit_out(lsc_out *out, Py_ssize_t size) except -1:
-    """Take the large buffer that waits if a reply may need it."""
-    cdef lsc_out small
-    if size > KEPT_OUT and spare_out.room > out.room:
-        small = out[0]
-        out[0] = spare_out
-        memset(&spare_out, 0, sizeof(spare_out))
-        lsc_out_free(&small)
-    return 0
-
-
-cdef inline int trim_out(lsc_out *out) except -1:
-    if out.room > KEPT_OUT:
-        if spare_out.a is NULL and out.room <= SHARED_OUT:
-            spare_out.a = out.a
-            spare_out.room = out.room
-            memset(out, 0, sizeof(out[0]))
-        else:
-            lsc_out_free(out)
-    return 0

@@ -12,7 +12,8 @@ libsql_source_id = libsql_sourceid().decode()
 @cython.embedsignature(False)
 def connect(*args, **kwargs):
     """connect(database, timeout=5.0, detect_types=0, isolation_level='', check_same_thread=True, factory=Connection, \
-cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=None, encryption_key=None, cipher=None)
+cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=None, encryption_key=None, \
+cipher=None, sync_url=None, **options)
 --
 
     Open a database and return a connection to it.
@@ -29,12 +30,26 @@ cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, wal=
     wal: name of registered WAL methods, see libsql_core.wal; None for the default log.
     encryption_key: passphrase (str) or key (bytes) of an encrypted database; None for a plain one.
     cipher: "xaes256gcm", "aes256cbc", "sqlcipher" or "chacha20"; None for what the file has, "aes256cbc" for a new one.
+    sync_url: the primary that the file is a replica of, with what libsql_core.replication.ReplicaConnection takes.
 
     Raises OperationalError if the file cannot be opened.
     """
     warn_positional("sqlite3.connect", args)
+    if kwargs.get("sync_url") is not None:
+        factory = kwargs.pop("factory", None) or open_replica()
+        return factory(*args, **kwargs)
+    kwargs.pop("sync_url", None)
     factory = args[5] if len(args) > 5 else kwargs.get("factory", Connection)
     return factory(*args, **kwargs)
+
+
+cdef object open_replica = None
+
+
+def set_open_replica(give, /):
+    """Have `connect(sync_url=)` ask for what opens replicas: it belongs to a part above this one."""
+    global open_replica
+    open_replica = give
 
 
 def enable_shared_cache(do_enable, /):

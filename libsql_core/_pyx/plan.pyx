@@ -10,14 +10,18 @@ cdef dict code_names = {
 
 
 class StatementError(Exception):
-    """What a statement failed with: the message and code that clients get; `detail` lacks the message's prefix."""
+    """What a statement failed with: the message and code that clients get; `detail` lacks the message's prefix.
+
+    `extended_code`: SQLite's, 0 where the error is none of SQLite's.
+    """
     __module__ = "libsql_core._engine"
 
-    def __init__(self, message, code, detail=None):
+    def __init__(self, message, code, detail=None, extended_code=0):
         super().__init__(message, code)
         self.message = message
         self.code = code
         self.detail = message if detail is None else detail
+        self.extended_code = extended_code
 
     def __str__(self):
         return self.message
@@ -26,8 +30,8 @@ class StatementError(Exception):
 cdef object sqlite_failure(str text, int code, int offset):
     """The error for a result code; offset: where in the statement it is, if that is known."""
     if offset >= 0:
-        return StatementError(f"SQL input error: {text} (at offset {offset})", "SQL_INPUT_ERROR", text)
-    return StatementError(f"SQLite error: {text}", code_names.get(code & 0xff, "SQLITE_UNKNOWN"), text)
+        return StatementError(f"SQL input error: {text} (at offset {offset})", "SQL_INPUT_ERROR", text, code)
+    return StatementError(f"SQLite error: {text}", code_names.get(code & 0xff, "SQLITE_UNKNOWN"), text, code)
 
 
 cdef object take_failure(lsc_error *error, int offset):
@@ -108,6 +112,11 @@ cdef class Plan:
     def immediate(self):
         """Whether it is BEGIN IMMEDIATE or EXCLUSIVE."""
         return (self.flags & LSC_S_IMMEDIATE) != 0
+
+    @property
+    def no_write(self):
+        """Whether it is BEGIN READONLY."""
+        return (self.flags & LSC_S_NO_WRITE) != 0
 
     @property
     def sql(self):

@@ -9,6 +9,7 @@ cdef extern from "Python.h":
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *n) except NULL
     PyObject *PyUnicode_DecodeUTF8(const char *z, Py_ssize_t n, const char *errors)
+    str text_of_utf8 "PyUnicode_DecodeUTF8"(const char *z, Py_ssize_t n, const char *errors)
     void PyUnicode_InternInPlace(PyObject **text)
     PyObject *PyLong_FromLongLong(long long value)
     PyObject *PyFloat_FromDouble(double value)
@@ -20,6 +21,7 @@ cdef extern from "Python.h":
     int PyErr_ResourceWarning(object source, Py_ssize_t stack_level, const char *format, ...) noexcept
     void write_unraisable_plain "PyErr_WriteUnraisable"(PyObject *where) noexcept
     int PySys_Audit(const char *event, const char *format, ...) except -1
+    double PyOS_string_to_double(const char *z, char **end, void *overflow) except? -1
     object PyObject_CallOneArg(object call, object value)
     Py_ssize_t PyList_GET_SIZE(object items)
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
@@ -129,6 +131,14 @@ cdef extern from *:
     #define Py_TYPE_NAME(o) (Py_TYPE(o)->tp_name)
     static PyObject *lsc_no_memory(void) { return PyErr_NoMemory(); }
     static CYTHON_INLINE PyObject *lsc_new_none(void) { Py_INCREF(Py_None); return Py_None; }
+    /* A tuple of a type of named tuples, whose items are to be set; without a call of Python's. */
+    static CYTHON_INLINE PyObject *lsc_new_tuple(PyObject *type, Py_ssize_t n) {
+      PyObject *made = PyType_GenericAlloc((PyTypeObject *)type, n);
+    #if PY_VERSION_HEX >= 0x030E0000
+      if (made) ((PyTupleObject *)made)->ob_hash = -1;
+    #endif
+      return made;
+    }
     /* Make an exception instance the one that is set; steals nothing. */
     /* Report the exception that is set the way the running interpreter reports those of SQLite's callbacks. */
     static void lsc_write_unraisable(PyObject *what) {
@@ -143,6 +153,7 @@ cdef extern from *:
     }
     static void lsc_set_raised(PyObject *error) { PyErr_SetObject((PyObject *)Py_TYPE(error), error); }
     """
+    object lsc_new_tuple(object type, Py_ssize_t n)
     void keep_error "lsc_keep_error"(object error)
     int raise_kept "lsc_raise_kept"() except -1
     bint has_kept "lsc_has_kept"() noexcept

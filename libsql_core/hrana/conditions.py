@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def check(batch: Batch, version: int) -> None:
     """That conditions refer to earlier steps only, and are of this version."""
-    for number, step in enumerate(batch.steps):
-        condition = step.condition
+    for number, (condition, _) in enumerate(batch.steps):
         if condition is not None and (condition[0] != "ok" or condition[1] >= number):
             _check(condition, number, version)
 

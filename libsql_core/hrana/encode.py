@@ -72,6 +72,9 @@ class Codec(Protocol):
     def around_single(self, base_url: str | None) -> tuple[bytes, bytes]:
         """What comes before and after the StmtResult in the reply to [execute, close]; empty if that depends on it."""
 
+    def around_response(self, request_id: int) -> tuple[bytes, bytes]:
+        """The same for the response to `execute` on a WebSocket."""
+
     def cursor(self, baton: str | None, base_url: str | None) -> bytes:
         """What a cursor's body begins with."""
 
@@ -144,6 +147,9 @@ class _Json:
         if base_url is None:
             return _BEFORE_SINGLE, _AFTER_SINGLE
         return _BEFORE_SINGLE.replace(b'"base_url":null', b'"base_url":' + _json(base_url)), _AFTER_SINGLE
+
+    def around_response(self, request_id: int) -> tuple[bytes, bytes]:
+        return b'{"type":"response_ok","request_id":%d,"response":{"type":"execute","result":' % request_id, b"}}"
 
     def cursor(self, baton: str | None, base_url: str | None) -> bytes:
         return b'{"baton":%b,"base_url":%b}\n' % (_json(baton), _json(base_url))
@@ -252,6 +258,9 @@ class _Protobuf:
         return _strings(baton, base_url) + b"".join([_message(3, each) for each in results])
 
     def around_single(self, base_url: str | None) -> tuple[bytes, bytes]:
+        return b"", b""
+
+    def around_response(self, request_id: int) -> tuple[bytes, bytes]:
         return b"", b""
 
     def cursor(self, baton: str | None, base_url: str | None) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import orjson
 
 from libsql_core.hrana.errors import MalformedError, ProtocolError
+from libsql_core.hrana.reader import READER
 from libsql_core.hrana.types import (
     MAX_DEPTH,
     Batch,
@@ -24,6 +25,8 @@ from libsql_core.hrana.types import (
     StreamRequest,
     Text,
     Value,
+    indexed,
+    indexed_batch,
 )
 
 _REFUSED = "Cannot deserialize client message from JSON: "
@@ -34,7 +37,6 @@ _UINT64 = range(1 << 64)
 _INTEGER_LENGTH = 60
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 Object = dict[str, Any]
-_new = tuple.__new__  # of named tuples, without a call of Python's
 
 
 def _refuse(message: str) -> NoReturn:
@@ -112,15 +114,14 @@ def _optional_id(of: Object) -> int | None:
     return None if of.get("sql_id") is None else _number(of, "sql_id", _INT32, "i32")
 
 
-def _replication_index(of: Object) -> None:
-    """It is checked and not used: a primary has every index."""
+def _replication_index(of: Object) -> int | None:
     value = of.get("replication_index")
     if value is None or (type(value) is int and value in _UINT64):
-        return
+        return value
     if type(value) is str:
         digits = value.removeprefix("+")
         if digits.isascii() and digits.isdigit() and len(digits) <= _INTEGER_LENGTH and int(digits) in _UINT64:
-            return
+            return int(digits)
         _refuse(f'invalid value: string "{value[:200]}", expected a string representing an integer, or null')
     _wrong(value, "a string representing an integer, or null")
 
@@ -166,7 +167,7 @@ def load(data: bytes) -> Any:
 
 
 def _value(of: object) -> Value:
-    of = of if type(of) is dict else _object(of, "internally tagged enum Value")
+    of = _object(of, "internally tagged enum Value")
     kind = of.get("type")
     if kind == "text":
         return _text(of, "value")
@@ -213,12 +214,8 @@ def base64_bytes(text: str) -> bytes:
 
 
 def stmt(value: object) -> Stmt:
-    of = value if type(value) is dict else _object(value, "struct Stmt")
-    sql = of.get("sql")
-    if type(sql) is str and len(of) == 1:
-        return _new(Stmt, (sql, None, (), ()))
-    if sql is not None and type(sql) is not str:
-        _wrong(sql, "a string")
+    of = _object(value, "struct Stmt")
+    sql = _optional_text(of, "sql")
     args = of.get("args", ())
     if type(args) is list:
         args = [_value(arg) for arg in args]
@@ -227,9 +224,8 @@ def stmt(value: object) -> Stmt:
     named = _named_args(of) if "named_args" in of else ()
     if of.get("want_rows") not in (None, True, False):
         _wrong(of["want_rows"], "a boolean")
-    if "replication_index" in of:
-        _replication_index(of)
-    return Stmt(sql, _optional_id(of) if "sql_id" in of else None, args, named)
+    index = _replication_index(of) if "replication_index" in of else None
+    return indexed(Stmt(sql, _optional_id(of) if "sql_id" in of else None, args, named), index)
 
 
 def _named_args(of: Object) -> list[tuple[str, Value]]:
@@ -247,11 +243,10 @@ _CONDITIONS = ("ok", "error", "not", "and", "or", "is_autocommit")
 
 
 def _condition(value: object, depth: int = 0) -> Condition:
-    of = value if type(value) is dict else _object(value, "internally tagged enum BatchCond")
+    of = _object(value, "internally tagged enum BatchCond")
     kind = of.get("type")
     if kind == "ok" or kind == "error":
-        step = of.get("step")
-        return kind, step if type(step) is int and 0 <= step < 1 << 32 else _number(of, "step", _UINT32, "u32")
+        return kind, _number(of, "step", _UINT32, "u32")
     if depth > MAX_DEPTH:
         _refuse("recursion limit exceeded")
     if kind == "not":
@@ -280,16 +275,14 @@ def batch(value: object) -> Batch:
     of = _object(value, "struct Batch")
     steps = []
     for entry in _list(of, "steps", required=True):
-        step = entry if type(entry) is dict else _object(entry, "struct BatchStep")
+        step = _object(entry, "struct BatchStep")
         condition = step.get("condition")
         if "stmt" not in step:
             _refuse("missing field `stmt`")
         if condition is not None:
             condition = _condition(condition)
-        steps.append(_new(Step, (condition, stmt(step["stmt"]))))
-    if "replication_index" in of:
-        _replication_index(of)
-    return Batch(steps)
+        steps.append(Step(condition, stmt(step["stmt"])))
+    return indexed_batch(Batch(steps), _replication_index(of) if "replication_index" in of else None)
 
 
 def _field(of: Object, key: str) -> object:
@@ -341,6 +334,11 @@ _ON_CURSOR = {"open_cursor", "close_cursor", "fetch_cursor"}
 
 
 def pipeline_body(data: bytes) -> PipelineBody:
+    body: PipelineBody | None = READER.pipeline(data)
+    return any_pipeline_body(data) if body is None else body
+
+
+def any_pipeline_body(data: bytes) -> PipelineBody:
     of = _object(load(data), "struct PipelineReqBody")
     baton = of.get("baton")
     if baton is not None and type(baton) is not str:
@@ -381,12 +379,12 @@ def _socket_request(value: object) -> StreamRequest:
 
 
 def socket_message(data: bytes) -> Hello | SocketRequest:
-    return socket_object(load(data))
+    message: SocketRequest | None = READER.socket(data)
+    return any_socket_message(data) if message is None else message
 
 
-def socket_object(value: object) -> Hello | SocketRequest:
-    """The message that a decoded text is."""
-    of = _object(value, "internally tagged enum ClientMsg")
+def any_socket_message(data: bytes) -> Hello | SocketRequest:
+    of = _object(load(data), "internally tagged enum ClientMsg")
     kind = of.get("type")
     if kind == "request":
         request_id = _number(of, "request_id", _INT32, "i32")

@@ -12,6 +12,7 @@ from types import EllipsisType
 from typing import Any, NoReturn
 
 from libsql_core.hrana.errors import MalformedError, ProtocolError
+from libsql_core.hrana.reader import READER
 from libsql_core.hrana.types import (
     MAX_DEPTH,
     Batch,
@@ -26,6 +27,8 @@ from libsql_core.hrana.types import (
     StreamRequest,
     Text,
     Value,
+    indexed,
+    indexed_batch,
 )
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
@@ -156,6 +159,7 @@ def _stmt(data: bytes, at: int, end: int) -> Stmt:
     sql_id: int | None = None
     args: list[Value] = []
     named: list[tuple[str, Value]] = []
+    index: int | None = None
     for field in fields(data, at, end):
         number, wire, start, stop = field
         if number == 1:
@@ -170,7 +174,9 @@ def _stmt(data: bytes, at: int, end: int) -> Stmt:
             sql_id = _int32(field)
         elif number in (5, 6):
             _is(wire, VARINT)
-    return Stmt(sql, sql_id, args, named)
+            if number == 6:
+                index = start
+    return indexed(Stmt(sql, sql_id, args, named), index)
 
 
 def _condition(data: bytes, at: int, end: int, depth: int = 0) -> Condition:
@@ -214,13 +220,15 @@ def _step(data: bytes, at: int, end: int) -> Step:
 
 def _batch(data: bytes, at: int, end: int) -> Batch:
     steps = []
+    index: int | None = None
     for number, wire, start, stop in fields(data, at, end):
         if number == 1:
             _is(wire, LENGTH)
             steps.append(_step(data, start, stop))
         elif number == 2:
             _is(wire, VARINT)
-    return Batch(steps)
+            index = start
+    return indexed_batch(Batch(steps), index)
 
 
 # The fields of a request by number; which they are differs between HTTP and WebSocket.
@@ -300,6 +308,11 @@ def _stream_request(data: bytes, at: int, end: int) -> StreamRequest:
 
 
 def pipeline_body(data: bytes) -> PipelineBody:
+    body: PipelineBody | None = READER.pipeline(data, True)
+    return any_pipeline_body(data) if body is None else body
+
+
+def any_pipeline_body(data: bytes) -> PipelineBody:
     baton: str | None = None
     requests = []
     for field in fields(data, 0, len(data)):
@@ -346,6 +359,11 @@ def _hello(data: bytes, at: int, end: int) -> Hello:
 
 
 def socket_message(data: bytes) -> Hello | SocketRequest:
+    message: SocketRequest | None = READER.socket(data, True)
+    return any_socket_message(data) if message is None else message
+
+
+def any_socket_message(data: bytes) -> Hello | SocketRequest:
     found: Hello | SocketRequest | None = None
     read: dict[int, Callable[[bytes, int, int], Hello | SocketRequest]] = {1: _hello, 2: _socket_request}
     for number, wire, start, stop in fields(data, 0, len(data)):

@@ -23,6 +23,21 @@ class Stmt(NamedTuple):
     named_args: Sequence[tuple[str, Value]] = ()
 
 
+class IndexedStmt(Stmt):
+    """One of a client that knows of a frame in the database's history: it sees no older state."""
+
+    frame: int
+
+
+def indexed(stmt: Stmt, frame: int | None) -> Stmt:
+    """A statement that sees a frame, if there is one to be seen."""
+    if frame is None:
+        return stmt
+    made = IndexedStmt(*stmt)
+    made.frame = frame
+    return made
+
+
 class Step(NamedTuple):
     condition: Condition | None
     stmt: Stmt
@@ -30,6 +45,14 @@ class Step(NamedTuple):
 
 class Batch(NamedTuple):
     steps: list[Step]
+
+
+def indexed_batch(batch: Batch, frame: int | None) -> Batch:
+    """A batch that sees a frame: its first statement says so."""
+    if frame is not None and batch.steps:
+        condition, stmt = batch.steps[0]
+        batch.steps[0] = Step(condition, indexed(stmt, frame))
+    return batch
 
 
 class Text(NamedTuple):

@@ -4,7 +4,8 @@
 
 Whatever comes over a connection, and in whichever pieces: the same requests are seen and the same is answered as when
 it comes at once, a request that is answered 200 has the body that its head announces, and nothing is raised. Whatever a
-body holds: a request, or one of the documented errors. A failing case names its seed and number.
+body holds: a request, or one of the documented errors; and the reader in C gives the request that the decoder in Python
+gives, or none. A failing case names its seed and number.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 
 from libsql_core.hrana import json_decode, proto_decode
 from libsql_core.hrana.errors import HttpError, ProtocolError
+from libsql_core.hrana.reader import READER
 from libsql_core.server import v0
 from libsql_core.server.api import Request, Response
 from libsql_core.server.http1 import Http1
@@ -58,10 +60,15 @@ TOKENS = [
     b"[" * 200,
 ]  # fmt: skip
 DECODERS = [
-    json_decode.pipeline_body, json_decode.cursor_body, json_decode.stmt_body, json_decode.batch_body,
-    json_decode.socket_message, proto_decode.pipeline_body, proto_decode.cursor_body, proto_decode.socket_message,
-    v0.decode,
+    json_decode.cursor_body, json_decode.stmt_body, json_decode.batch_body, proto_decode.cursor_body, v0.decode
 ]  # fmt: skip
+# Readers, whether they read protobuf, and what knows better.
+READERS = [
+    (READER.pipeline, False, json_decode.any_pipeline_body),
+    (READER.socket, False, json_decode.any_socket_message),
+    (READER.pipeline, True, proto_decode.any_pipeline_body),
+    (READER.socket, True, proto_decode.any_socket_message),
+]
 Seen = list[tuple[bytes, bytes, bytes]]
 
 
@@ -152,6 +159,11 @@ def check_decoders(dice: random.Random) -> None:
     for decode in DECODERS:
         with contextlib.suppress(ProtocolError, HttpError):
             decode(data)
+    for read, protobuf, know in READERS:
+        found, known = read(data, protobuf), None
+        with contextlib.suppress(ProtocolError, HttpError):
+            known = know(data)
+        assert found is None or repr(found) == repr(known), data
 
 
 def main(seed: int = 1, count: int = 100_000) -> None:
