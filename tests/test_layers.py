@@ -26,17 +26,20 @@ LAYERS: dict[str, set[str]] = {
     "wal": {"_constants", "_engine"},
     "vector": {"_engine"},
     "encryption": {"_engine"},
-    "api": {"_version", "_include", "_install", "_legacy", "dump", "dbapi2"},
     "hrana": {"_engine"},
-    "server": {"_version", "_constants", "_engine", "dbapi2", "hrana"},
+    "replication": {"_constants", "_engine", "hrana"},
+    "api": {"_version", "_engine", "_include", "_install", "_legacy", "dump", "dbapi2", "replication"},
+    "aio": {"_engine"},
+    "server": {"_version", "_constants", "_engine", "dbapi2", "hrana", "replication"},
     "__main__": {"api"},
 }
 # What the extras of the package bring.
-SERVER = {"httptools", "websockets", "orjson", "jwt", "cryptography", "click", "tomli", "uvloop"}
+SERVER = {"grpc", "h2", "httptools", "websockets", "orjson", "jwt", "cryptography", "click", "tomli", "uvloop"}
 EXTRAS = {"hrana": {"orjson"}, "server": SERVER}
 # Users of the public API; of other objects they touch no private attribute either.
 PUBLIC_ONLY = ("dump", "__main__")
 # The embedded engine waits for nobody, and needs nothing beside the standard library.
+ONLINE = ("aio", "replication", "server")
 NETWORK = {"asyncio", "http", "selectors", "socket", "socketserver", "ssl"}
 OUTSIDE = sys.stdlib_module_names - NETWORK
 
@@ -111,8 +114,15 @@ def test_imports(part: str) -> None:
                 found.setdefault(name, set()).add(path.name)
     ours = {name for name in found if name in LAYERS}
     assert ours - {part} <= LAYERS[part], found
-    outside = OUTSIDE | EXTRAS.get(part, set()) | (NETWORK if part == "server" else set())
+    outside = OUTSIDE | EXTRAS.get(part, set()) | (NETWORK if part in ONLINE else set())
     assert {name.partition(".")[0] for name in found.keys() - ours} <= outside, found
+
+
+def test_every_package_is_installed() -> None:
+    listed = re.search(r"^packages = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M | re.S)
+    assert listed is not None
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert {name.strip('" \n') for name in listed[1].split(",") if name.strip()} == found
 
 
 def test_the_engine_is_found_to_import_what_it_does() -> None:

@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 import libsql_core as sqlite3
 from libsql_core import SQLITE_BUSY, Connection, Cursor, Row, dbapi2, get_include, vector
 from libsql_core.dbapi2 import Binary, TimestampFromTicks
+from libsql_core.replication import OfflineConnection, ReplicaConnection, ReplicaCursor, SyncResult
 
 
 class Account(Connection):
@@ -71,6 +72,18 @@ def connecting() -> None:
     assert_type(sqlite3.connect("x.db", autocommit=sqlite3.LEGACY_TRANSACTION_CONTROL), Connection)
     assert_type(sqlite3.connect("x.db", factory=Account), Account)
     assert_type(sqlite3.connect("x.db", 5.0, 0, "", True, make, 128, False), Account)
+
+
+def replicas() -> None:
+    con = sqlite3.connect("x.db", sync_url="libsql://x", auth_token="y", sync_interval=0.5, encryption_key="z")
+    assert_type(con, ReplicaConnection)
+    assert_type(con.execute("select 1"), ReplicaCursor)
+    assert_type(con.sync(lambda done, left: None), SyncResult)
+    assert_type(con.sync().frame, int)
+    assert_type(con.last_sync, float | None)
+    assert_type(sqlite3.connect("x.db", sync_url="libsql://x", offline=True), OfflineConnection)
+    with con as same:
+        assert_type(same, ReplicaConnection)
     assert_type(Account("x.db", check_same_thread=False), Account)
 
 
