@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from libsql_core._engine import ServerConnection
     from libsql_core.hrana.types import Condition, Value
+    from libsql_core.server.session import Session
 
 # What a client may do in a namespace. Tokens of full access have all four.
 READ, WRITE, ATTACH, DDL = 1, 2, 4, 8
@@ -24,7 +25,7 @@ FULL = READ | WRITE | ATTACH | DDL
 class Request:
     """One HTTP request, read whole. Names of headers are in lower case; of a repeated header the first counts."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "query", "version")
+    __slots__ = ("address", "body", "headers", "keep_alive", "method", "path", "query", "version")
 
     def __init__(self, method: bytes, path: bytes, query: bytes, headers: dict[bytes, bytes]) -> None:
         self.method = method
@@ -32,6 +33,7 @@ class Request:
         self.query = query  # what follows the question mark
         self.headers = headers
         self.body = b""
+        self.address = ""  # the client's
         self.version = "1.1"
         self.keep_alive = True
 
@@ -41,10 +43,11 @@ class Response:
 
     `head` holds finished header lines, each with its CRLF; the transport adds length, date and connection. A stream is
     closed by the transport in every case, also when the client has gone. An error out of it breaks the body off. An
-    empty piece sends the head alone. With `upgrade` (status 101) the connection speaks another protocol from here on.
+    empty piece sends the head alone. A stream whose `length` is known goes out as it is, others in chunks. With
+    `upgrade` (status 101) the connection speaks another protocol from here on.
     """
 
-    __slots__ = ("body", "head", "status", "stream", "upgrade")
+    __slots__ = ("body", "head", "length", "status", "stream", "upgrade")
 
     def __init__(
         self,
@@ -53,7 +56,9 @@ class Response:
         head: bytes = b"",
         stream: AsyncGenerator[bytes, None] | None = None,
         upgrade: Callable[[], Peer] | None = None,
+        length: int | None = None,
     ) -> None:
+        self.length = length
         self.status = status
         self.body = body
         self.head = head
@@ -141,11 +146,8 @@ class Writers(Protocol):
 
 
 class Stats(Protocol):
-    def note(self, sql: str, micros: int, rows_read: int, rows_written: int) -> None:
-        """Count a statement that ran."""
-
-    def note_all(self, noted: Iterable[tuple[str, int, int, int]]) -> None:
-        """Count several, texts cut already."""
+    def note(self, sql: str, micros: int, rows_read: int, rows_written: int, times: int = 1) -> None:
+        """Count a statement that ran, as often as it took just so much."""
 
 
 class Changes(Protocol):
@@ -179,7 +181,7 @@ class Migrations(Protocol):
     """Where the writes to a shared schema go."""
 
     async def migrate(
-        self, schema: str, steps: Sequence[MigrationStep], encoding: Literal[0, 1, 2], limit: int
+        self, schema: str, steps: Sequence[MigrationStep], encoding: Literal[0, 1, 2, 3, 4], limit: int
     ) -> list[bytes | None]:
         """Run them in all namespaces of the schema, or in none; the results, None for what was skipped."""
 
@@ -203,9 +205,24 @@ class Namespace(Protocol):
     def changes(self) -> Changes: ...
     @property
     def migrations(self) -> Migrations | None: ...
+    @property
+    def index(self) -> int | None:
+        """The last frame in the log; None while there is none."""
+
+    @property
+    def sessions(self) -> type[Session]:
+        """What runs statements."""
+
+    @property
+    def current(self) -> bool:
+        """Reads of those who know nothing of its history may run here."""
 
     def wrote(self, connection: ServerConnection) -> None:
         """A statement of this connection may have changed something: time for listeners, and a checkpoint perhaps."""
+
+    @property
+    def idle(self) -> ServerConnection | None:
+        """A connection that nobody has, for a read that has ended before anybody else comes to run."""
 
     async def acquire(self) -> ServerConnection:
         """An idle connection, or a new one; 429 when all are taken for a second."""
@@ -253,5 +270,5 @@ class Host(Protocol):
     def routes(self) -> dict[tuple[bytes, bytes], Callable[[Request], Awaitable[Response]]]:
         """Further routes of the user port, by method and path: `/version`, `/dump`, `/console`, `/v1/jobs`.
 
-        A path that ends in `/` takes those with one more part.
+        A path that ends in `/` takes those with one more part, one that ends in `/*` with any number of them.
         """

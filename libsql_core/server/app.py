@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import orjson
@@ -26,6 +27,7 @@ from libsql_core.server.extensions import ExtensionError
 from libsql_core.server.flow import Workers
 from libsql_core.server.host import Host
 from libsql_core.server.http1 import Http1
+from libsql_core.server.http_sync import HttpSync
 from libsql_core.server.jobs import Jobs
 from libsql_core.server.listen import Changes
 from libsql_core.server.listener import Limits, Listener
@@ -34,14 +36,29 @@ from libsql_core.server.metrics import render
 from libsql_core.server.namespace import Namespace, Parts
 from libsql_core.server.namespaces import DEFAULT, Namespaces
 from libsql_core.server.pool import Slots
+from libsql_core.server.proxy_service import ProxyService
+from libsql_core.server.replication_log import LogService
 from libsql_core.server.routes import Routes
+from libsql_core.server.rpc import Method, Rpc
+from libsql_core.server.rpc_access import Access
+from libsql_core.server.snapshot_script import SnapshotScript
 from libsql_core.server.stats import Stats
 from libsql_core.server.streams import Streams
+
+if TYPE_CHECKING:
+    from libsql_core.server.api import Peer
+    from libsql_core.server.grpc_port import GrpcPort
+    from libsql_core.server.replicator import Replicator
+    from libsql_core.server.upstream import Upstream
 
 # Seconds between two savings of statistics, and without a sign of life before a stall is logged.
 SAVE_S = 5
 STALL_S = 5
 HEARTBEAT_TIMEOUT_S = 10
+# Seconds that calls of servers have to end at a stop: their streams are open for as long as they like.
+SERVERS_GRACE = 2.0
+# Seconds that requests under way have before those streams end, with what they wrote.
+WRITERS_GRACE = 1.0
 # The part of the time for a stop that requests under way have.
 GRACE = 0.8
 
@@ -89,8 +106,10 @@ class App:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: dict[str, Listener] = {}
+        self._servers: GrpcPort | None = None
         self._alive = time.monotonic()
         self._watched = threading.Event()
+        self._upstream: Upstream | None = None
 
     # Where the numbers of /metrics are (metrics.Source).
 
@@ -118,6 +137,11 @@ class App:
     def responses(self) -> Mapping[int, int]:
         return self._routes.responses
 
+    @property
+    def replicas(self) -> Mapping[str, Replicator]:
+        loaded = self.namespaces.loaded
+        return {namespace.name: namespace.replicator for namespace in loaded if namespace.replicator is not None}
+
     # Starting
 
     async def start(self) -> None:
@@ -127,19 +151,19 @@ class App:
         _limit_heap(config)
         self._directory = Directory(config.db_path)
         try:
-            try:
-                parts = Parts(config, self._slots, Changes)
-            except ExtensionError as error:
-                raise StartError(str(error)) from None
-            try:
-                self.namespaces = Namespaces(config, self._directory.path, parts, self._drop)
-            except (ValueError, engine.Error) as error:
-                raise StartError(f"Could not open the metastore: {error}") from None
-            jobs = parts.migrations = Jobs(self.namespaces)
+            self.namespaces = self._open_namespaces()
+            jobs = self.namespaces.parts.migrations = Jobs(self.namespaces)
             self.host = Host(config, self.namespaces, keys, jobs)
+            self._http_sync = HttpSync(self.host)
             self._workers = Workers(config.max_concurrent_connections)
             self._streams = Streams(config, self._workers)
-            self._routes = Routes(self.host, self._streams)
+            self._proxy = ProxyService(self._streams)
+            access = Access(self.host)
+            if self._upstream is None:
+                self.host.routes.update(self._http_sync.routes)
+            methods = self._methods(access)
+            self._rpc = Rpc(methods, access.admit, inner=False)
+            self._routes = Routes(self.host, self._streams, self._rpc)
             try:
                 await self._listen()
                 if not config.enable_namespaces:
@@ -149,9 +173,44 @@ class App:
                 await self._close(0)
                 raise
         except BaseException:
+            await self._cancel()
             self._directory.close()
             raise
         self._begin()
+
+    def _open_namespaces(self) -> Namespaces:
+        config = self.config
+        kind: type[Namespaces] = Namespaces
+        if config.primary_grpc_url is not None:
+            try:
+                from libsql_core.server import replica, upstream
+            except ImportError as error:
+                raise StartError(f"--primary-grpc-url needs the package grpcio: {error}") from None
+            try:
+                self._upstream = upstream.Upstream(config)
+            except upstream.UpstreamError as error:
+                raise StartError(str(error)) from None
+            kind = replica.ReplicaNamespaces
+        try:
+            parts = Parts(config, self._slots, Changes)
+        except ExtensionError as error:
+            raise StartError(str(error)) from None
+        parts.upstream = self._upstream
+        if config.snapshot_exec is not None:
+            parts.script = SnapshotScript(config.snapshot_exec, self._directory.path)
+            self._tasks.append(asyncio.create_task(parts.script.run()))
+        try:
+            return kind(config, self._directory.path, parts, self._drop)
+        except (ValueError, engine.Error) as error:
+            raise StartError(f"Could not open the metastore: {error}") from None
+
+    def _methods(self, access: Access) -> dict[str, Method]:
+        """What clients may call on the user port."""
+        if self._upstream is None:
+            return {**LogService().methods, **self._proxy.methods}
+        from libsql_core.server.relay import Relay
+
+        return Relay(self._upstream, access.name).methods
 
     async def _listen(self) -> None:
         config = self.config
@@ -164,6 +223,7 @@ class App:
                 raise StartError(f"Could not use the TLS certificate and key: {error}") from None
         users = Listener(self._routes.handle, Limits(body=config.max_request_size))
         self._routes.listener = users
+        users.http2 = lambda: self._http2(users)
         await self._bind("user HTTP connection", users, config.http_listen_addr, tls)
         if config.hrana_listen_addr is not None:
             sockets = Listener(self._routes.socket)
@@ -172,6 +232,29 @@ class App:
             shown = None if config.disable_metrics else self._metrics
             admin = Admin(self.namespaces, config.admin_auth_key, shown, self._streams.states)
             await self._bind("admin HTTP connection", Listener(admin.handle), config.admin_listen_addr, None)
+        if config.grpc_listen_addr is not None:
+            self._servers = await self._listen_to_servers(config.grpc_listen_addr)
+
+    def _http2(self, listener: Listener) -> Peer | None:
+        try:
+            from libsql_core.server.http2 import Http2
+        except ImportError:
+            return None
+        return Http2(listener, self._rpc)
+
+    async def _listen_to_servers(self, address: Address) -> GrpcPort:
+        try:
+            from libsql_core.server.grpc_port import GrpcPort
+        except ImportError as error:
+            raise StartError(f"--grpc-listen-addr needs the package grpcio: {error}") from None
+        methods = {**LogService().methods, **self._proxy.methods}
+        port = GrpcPort(Rpc(methods, Access(self.host).admit, inner=True))
+        try:
+            await port.listen(address, self.config)
+        except (OSError, ValueError) as error:
+            raise StartError(f"Could not listen on {show_address(address)}: {error}") from None
+        log.info("listening for incoming gRPC connection on %s", show_address(port.address))
+        return port
 
     async def _bind(self, what: str, listener: Listener, address: Address, tls: ssl.SSLContext | None) -> None:
         try:
@@ -217,8 +300,10 @@ class App:
 
     async def _look_after(self, seconds: int) -> None:
         self._streams.sweep()
+        self._http_sync.sweep()
+        self._proxy.sweep()
         for namespace in self.namespaces.loaded:
-            namespace.pool.watch_all()
+            namespace.look()
         if seconds % SAVE_S == 0:
             for namespace in self.namespaces.loaded:
                 namespace.pool.trim()
@@ -290,22 +375,37 @@ class App:
 
     async def stop(self) -> None:
         self._watched.set()
+        await self._cancel()
+        await self._close(self.config.shutdown_timeout * GRACE)
+        self._directory.close()
+
+    async def _cancel(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close(self.config.shutdown_timeout * GRACE)
-        self._directory.close()
 
     async def _close(self, grace: float) -> None:
         for namespace in self.namespaces.loaded:
             namespace.changes.close()
-        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners.values()))
+        users = asyncio.gather(*(listener.stop(grace) for listener in self._listeners.values()))
+        # What is being written goes to the replicas, too.
+        await asyncio.wait([users], timeout=WRITERS_GRACE)
+        for namespace in self.namespaces.loaded:
+            namespace.leave()
+        await users
+        if self._servers is not None:
+            await self._servers.stop(min(grace, SERVERS_GRACE))
         self._streams.shut()
         await self.namespaces.close()
+        if self._upstream is not None:
+            await self._upstream.close()
         self._workers.close()
 
     def address(self, what: str) -> Address:
-        """Where it listens: "user HTTP connection", "admin HTTP connection" or "Hrana connection"."""
+        """Where it listens: "user HTTP connection", "admin HTTP connection", "Hrana connection" or "gRPC"."""
+        if what == "gRPC":
+            assert self._servers is not None
+            return self._servers.address
         return self._listeners[what].address
 
 

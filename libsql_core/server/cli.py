@@ -126,6 +126,11 @@ def _loop(config: Config) -> None:
 
 def welcome(config: Config) -> None:
     """The banner, on stderr."""
+    mode = "standalone"
+    if config.grpc_listen_addr is not None:
+        mode = f"primary ({show_address(config.grpc_listen_addr)})"
+    elif config.primary_grpc_url is not None:
+        mode = f"replica (primary at {config.primary_grpc_url})"
     lines = [
         BANNER,
         "Welcome to sqld!",
@@ -133,11 +138,11 @@ def welcome(config: Config) -> None:
         f"version: {VERSION_TEXT.removeprefix('sqld ')}",
         "",
         "config:",
-        "\t- mode: standalone",
+        f"\t- mode: {mode}",
         f"\t- database path: {config.db_path}",
         f"\t- extensions path: {config.extensions_path or '<disabled>'}",
         f"\t- listening for HTTP requests on: {show_address(config.http_listen_addr)}",
-        "\t- grpc_tls: no",
+        f"\t- grpc_tls: {'yes' if config.grpc_tls else 'no'}",
         f"\t- encryption at rest: {'disabled' if config.encryption_key is None else 'enabled'}",
     ]
     click.echo("\n".join(lines), err=True)

@@ -75,6 +75,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError("must be more than 0")
+    return seconds
+
+
 def parse_path(text: str) -> Path:
     if not text:
         raise ValueError("a path is required")
@@ -132,16 +139,33 @@ class Config:
     heartbeat_auth: str | None = None
     heartbeat_period_s: int = 30
     enable_deadlock_monitor: bool = False
+    grpc_listen_addr: Address | None = None
+    grpc_tls: bool = False
+    grpc_cert_file: Path | None = None
+    grpc_key_file: Path | None = None
+    grpc_ca_cert_file: Path | None = None
+    primary_grpc_url: str | None = None
+    primary_grpc_tls: bool = False
+    primary_grpc_cert_file: Path | None = None
+    primary_grpc_key_file: Path | None = None
+    primary_grpc_ca_cert_file: Path | None = None
+    max_log_size: int = 200
+    max_log_duration: float | None = None
+    snapshot_exec: str | None = None
 
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Config)}
 
 AT_LEAST_ONE = (
     "max_concurrent_connections max_concurrent_requests max_active_namespaces checkpoint_interval_s heartbeat_period_s"
+    " max_log_size"
 )
-NO_REPLICATION = "this version does not replicate; it runs as a standalone server"
 NO_BACKUP = "this version does not back up to object storage"
 NO_LIBSQL_WAL = "the experimental libsql-wal is not part of this server; its logs are SQLite's"
+
+
+GRPC_ADDRESS: Address = ("0.0.0.0", 5001)  # of SQLD_NODE=primary
+GRPC_FILES = ("cert_file", "key_file", "ca_cert_file")
 
 
 @dataclass(frozen=True)
@@ -186,7 +210,7 @@ def _refused(reason: str, group: str, names: str) -> list[Setting]:
 
 
 STORAGE, LIMITS, LISTENING, AUTH = "Storage", "Limits", "Listening", "Authentication"
-NAMESPACES, LIFECYCLE, REPLICATION = "Namespaces", "Lifecycle and heartbeat", "Replication (refused)"
+NAMESPACES, LIFECYCLE, REPLICATION = "Namespaces", "Lifecycle and heartbeat", "Replication"
 BACKUP = "Backup and experiments (refused)"
 
 SETTINGS = [
@@ -246,17 +270,21 @@ SETTINGS = [
     Setting("heartbeat_auth", LIFECYCLE, "Authorization header of these requests."),
     Setting("heartbeat_period_s", LIFECYCLE, "Seconds between them.", parse_count),
     _switch("enable_deadlock_monitor", LIFECYCLE, "Log when the server does not get to its work."),
-    *_refused(
-        NO_REPLICATION, REPLICATION, "grpc_listen_addr primary_grpc_url max_log_size max_log_duration snapshot_exec"
+    Setting("grpc_listen_addr", REPLICATION, "IP:PORT of the port for servers that replicate this one.", parse_address),
+    _switch("grpc_tls", REPLICATION, "TLS on that port, for servers with a certificate alone; needs the three files."),
+    Setting(
+        "grpc_cert_file", REPLICATION, "PEM certificate chain of that port; servers expect the name `sqld`.", parse_path
     ),
-    _switch("grpc_tls", REPLICATION, "", refused=NO_REPLICATION),
-    _switch("primary_grpc_tls", REPLICATION, "", refused=NO_REPLICATION),
-    *_refused(
-        NO_REPLICATION,
-        REPLICATION,
-        "grpc_cert_file grpc_key_file grpc_ca_cert_file"
-        " primary_grpc_cert_file primary_grpc_key_file primary_grpc_ca_cert_file",
-    ),
+    Setting("grpc_key_file", REPLICATION, "PEM key of that certificate.", parse_path),
+    Setting("grpc_ca_cert_file", REPLICATION, "PEM certificates that sign those of the servers.", parse_path),
+    Setting("primary_grpc_url", REPLICATION, "URL of the primary's port for servers: this server is then its replica."),
+    _switch("primary_grpc_tls", REPLICATION, "TLS to the primary; needs the three files, and an https URL."),
+    Setting("primary_grpc_cert_file", REPLICATION, "PEM certificate chain to show the primary.", parse_path),
+    Setting("primary_grpc_key_file", REPLICATION, "PEM key of that certificate.", parse_path),
+    Setting("primary_grpc_ca_cert_file", REPLICATION, "PEM certificates that sign the primary's.", parse_path),
+    Setting("max_log_size", REPLICATION, "MB of the replication log, beyond which it becomes a snapshot.", parse_count),
+    Setting("max_log_duration", REPLICATION, "Seconds after which it does.", parse_seconds),
+    Setting("snapshot_exec", REPLICATION, "Command run with each snapshot: FILE NAMESPACE FIRST LAST LOG_ID."),
     _switch("enable_bottomless_replication", BACKUP, "", refused=NO_BACKUP),
     _switch("backup_meta_store", BACKUP, "", refused=NO_BACKUP),
     *_refused(
@@ -312,19 +340,37 @@ def _check(config: Config) -> Config:
         ("initial_idle_shutdown_timeout_s", "idle_shutdown_timeout_s"),
         ("http_tls_cert_file", "http_tls_key_file"),
         ("http_tls_key_file", "http_tls_cert_file"),
+        *((f"{port}grpc_tls", f"{port}grpc_{file}") for port in ("", "primary_") for file in GRPC_FILES),
     )
     for name, needed in pairs:
-        if getattr(config, name) is not None and getattr(config, needed) is None:
+        if getattr(config, name) not in (None, False) and getattr(config, needed) is None:
             raise ConfigError(f"{BY_NAME[name].option} needs {BY_NAME[needed].option}")
+    if config.grpc_listen_addr is not None and config.primary_grpc_url is not None:
+        raise ConfigError("--grpc-listen-addr makes a primary, --primary-grpc-url a replica: not both")
     for name in AT_LEAST_ONE.split():
         if getattr(config, name) == 0:
             raise ConfigError(f"{BY_NAME[name].option} must be at least 1")
     return config
 
 
+def _node(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What SQLD_NODE stands for, as in the container image of libSQL's server."""
+    node = environ.get("SQLD_NODE") or "standalone"
+    if node == "standalone":
+        return {}
+    if node == "primary":
+        return {"grpc_listen_addr": GRPC_ADDRESS}
+    if node != "replica":
+        raise ConfigError(f"invalid value '{node}' for 'SQLD_NODE': it is primary, replica or standalone")
+    url = environ.get("SQLD_PRIMARY_URL") or environ.get("SQLD_PRIMARY_GRPC_URL")
+    if not url:
+        raise ConfigError("SQLD_NODE=replica needs SQLD_PRIMARY_URL")
+    return {"primary_grpc_url": url}
+
+
 def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None = None) -> Config:
     """The settings from all sources; ConfigError names the first that cannot be used."""
-    values = {} if file is None else _file(file)
+    values = {**_node(environ), **({} if file is None else _file(file))}
     for setting in SETTINGS:
         if setting.name in flags:
             values[setting.name] = _read(setting, flags[setting.name], setting.option)

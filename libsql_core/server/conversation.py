@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from libsql_core.hrana import conditions, json_decode
-from libsql_core.hrana.encode import JSON
+from libsql_core.hrana import conditions
 from libsql_core.hrana.errors import AuthError, HttpError, MalformedError, ProtocolError, SqlError
-from libsql_core.hrana.types import Batch, Hello, Step, Stmt, StreamRequest, Text
+from libsql_core.hrana.types import Batch, Hello, IndexedStmt, Step, Stmt, StreamRequest, Text, indexed
 from libsql_core.server.cursor import BatchCursor
 from libsql_core.server.flow import Done, start
 from libsql_core.server.log import logger
@@ -22,7 +21,6 @@ from libsql_core.server.session import FAILURES
 from libsql_core.server.texts import SqlTexts
 
 if TYPE_CHECKING:
-    from libsql_core._engine import ServerConnection
     from libsql_core.hrana.encode import Codec
     from libsql_core.server.api import Host, Request, RequestContext
     from libsql_core.server.session import Session
@@ -101,76 +99,40 @@ class Conversation:
             self._line.pace()
             return
         try:
-            if self._codec is JSON:
-                value = json_decode.load(data)
-                if self._answer_short(value):
-                    return
-                said = json_decode.socket_object(value)
-            else:
-                said = self._codec.socket_message(data)
+            said = self._codec.socket_message(data)
             if isinstance(said, Hello):
                 self._hello(said)
             elif self._context is None:
                 raise ProtocolError("Received a request before hello message")
-            else:
+            elif not self._answer_short(said.request_id, said.request, self._context):
                 self._take(said.request_id, said.request)
         except MalformedError as error:
             self._line.close(1007, error.message)
         except ProtocolError as error:
             self._line.close(1008, error.message)
 
-    def _answer_short(self, value: Any) -> bool:
+    def _answer_short(self, number: int, request: StreamRequest, context: RequestContext) -> bool:
         """Answer the usual request, a short read on a stream that has nothing to do; False if it is another one."""
-        context = self._context
-        if type(value) is not dict or value.get("type") != "request" or context is None or self._paused:
+        if request.kind != "execute" or self._paused or type(request.body) is not Stmt:
             return False
-        number, request = value.get("request_id"), value.get("request")
-        if type(request) is not dict or request.get("type") != "execute" or "stmt" not in request:
-            return False
-        name = request.get("stream_id")
-        if type(number) is not int or not -(1 << 31) <= number < 1 << 31 or type(name) is not int:
-            return False
-        stream = self._streams.get(name)
+        stream = self._streams.get(request.stream_id)
         if stream is None or stream.task is not None or stream.jobs or stream.cursor is not None:
             return False
-        session = stream.session
+        session, codec = stream.session, self._codec
         if not (session.calm if session is not None else not context.namespace.closed):
             return False
-        stmt = json_decode.stmt(request["stmt"])
+        stmt = request.body
         sql = self._texts.find(stmt.sql, stmt.sql_id, self._version)
+        head, tail = codec.around_response(number)
         limit = self._host.settings.max_response_size
-        head = b'{"type":"response_ok","request_id":%d,"response":{"type":"execute","result":' % number
-        if session is not None:
-            connection = session.connection
-            answer = short_read(connection, context, sql, stmt.args, stmt.named_args, 0, limit, head, b"}}")
-        else:
-            borrowed = self._borrow(context)
-            if borrowed is None:
-                return False
-            try:
-                answer = short_read(borrowed, context, sql, stmt.args, stmt.named_args, 0, limit, head, b"}}")
-            finally:
-                context.namespace.release(borrowed)
+        connection = context.namespace.idle if session is None else session.connection
+        if connection is None:
+            return False
+        answer = short_read(connection, context, sql, stmt.args, stmt.named_args, codec.number, limit, head, tail)
         if answer is None:
             return False
-        self._line.send(answer)
+        self._line.send(answer if head else codec.response_ok(number, "execute", answer))
         return True
-
-    def _borrow(self, context: RequestContext) -> ServerConnection | None:
-        """A connection for a moment, if one can be had without waiting."""
-        waiting = context.namespace.acquire()
-        try:
-            waiting.send(None)
-        except StopIteration as got:
-            connection: ServerConnection = got.value
-            return connection
-        except HttpError:
-            return None
-        try:
-            waiting.throw(asyncio.CancelledError())
-        except asyncio.CancelledError:
-            return None
-        raise AssertionError("waiting for a connection cannot be given up")
 
     def pause(self) -> None:
         """The client does not take what is sent: nothing more is begun."""
@@ -264,7 +226,8 @@ class Conversation:
             body = self._stmt(body)
         elif isinstance(body, Batch):
             conditions.check(body, self._version)
-            body = Batch([Step(step.condition, self._stmt(step.stmt)) for step in body.steps])
+            if any(step.stmt.sql_id is not None or step.stmt.sql is None for step in body.steps):
+                body = Batch([Step(step.condition, self._stmt(step.stmt)) for step in body.steps])
         elif isinstance(body, Text):
             body = Text(self._texts.find(body.sql, body.sql_id, self._version), None)
         stream.jobs.append((request_id, StreamRequest(kind, body, request.stream_id, request.cursor_id)))
@@ -274,7 +237,8 @@ class Conversation:
             self._line.pace()
 
     def _stmt(self, stmt: Stmt) -> Stmt:
-        return Stmt(self._texts.find(stmt.sql, stmt.sql_id, self._version), None, stmt.args, stmt.named_args)
+        made = Stmt(self._texts.find(stmt.sql, stmt.sql_id, self._version), None, stmt.args, stmt.named_args)
+        return indexed(made, stmt.frame) if isinstance(stmt, IndexedStmt) else made
 
     def _stream_of(self, request: StreamRequest) -> _Stream:
         """The stream of a request; ids change hands here."""

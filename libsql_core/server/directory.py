@@ -78,6 +78,10 @@ class Directory:
             raise
 
     def _take(self) -> None:
+        if not (self.path / ".lock").exists():
+            # Another server's: there may be replicas by the log's protocol (sync_clients.py).
+            for known in self.path.glob("dbs/*/wallog"):
+                (known.parent / ".copied").touch()
         self._lock = (self.path / ".lock").open("ab")
         if not _locked(self._lock):
             raise DirectoryError(f"{self.path} is in use by another server")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 T = TypeVar("T")
@@ -83,6 +84,46 @@ class Workers:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+# Seconds for which the loop looks for the next request before it sleeps.
+AWAKE = 30e-6
+# Requests during which it does not, at most, after it has waited in vain.
+ASLEEP = 64
+
+
+class Vigil:
+    """Keeps the loop awake for a moment after a request.
+
+    A client nearby that waits for its answer asks again sooner than a processor falls asleep and wakes up, which costs
+    both time and processor. Where nothing comes in that moment, it is not waited for the next few times, or many.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._awake = False
+        self._asleep = 0  # requests that are still to be let pass
+        self._in_vain = 1  # how many that will be, the next time that nothing comes
+
+    def request(self) -> None:
+        """A request has been answered."""
+        if self._awake:
+            self._in_vain = 1
+        elif self._asleep:
+            self._asleep -= 1
+            return
+        else:
+            self._awake = True
+            asyncio.get_running_loop().call_soon(self._look)
+        self._until = perf_counter() + AWAKE
+
+    def _look(self) -> None:
+        if perf_counter() < self._until:
+            asyncio.get_running_loop().call_soon(self._look)
+        else:
+            self._awake = False
+            self._asleep = self._in_vain
+            self._in_vain = min(2 * self._in_vain, ASLEEP)
 
 
 class Budget:

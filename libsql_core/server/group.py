@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from libsql_core._engine import StatementError
+from libsql_core.replication.protobuf import encode_varint
 from libsql_core.server.api import FULL
 
 if TYPE_CHECKING:
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
 MOST = 128
 _WRITES = re.compile(r"\s*(?:insert|update|delete|replace)\b", re.IGNORECASE)
 
+_NO_INDEX = b'"replication_index":null,"rows_read"'
+
 Waiting = tuple["Stmt", "Encoding", float, "asyncio.Future[bytes]"]
+
+
+def _indexed(result: bytes, index: int | None) -> bytes:
+    """A StmtResult with the last frame in the log: JSON has a place for it, protobuf takes it anywhere."""
+    if index is None:
+        return result
+    if result[:1] == b"{":
+        return result.replace(_NO_INDEX, b'"replication_index":"%d","rows_read"' % index, 1)
+    return result + b"\x28" + encode_varint(index)
 
 
 class Group:
@@ -113,7 +125,12 @@ class Groups:
             futures.append(future)
         if not items:
             return
-        done = await self._workers.run(connection.interrupt, connection.execute_group, items, self._limit)
+        connection.indexed = False  # they are made before their commit
+        try:
+            done = await self._workers.run(connection.interrupt, connection.execute_group, items, self._limit)
+        finally:
+            connection.indexed = True
+        index = namespace.index
         for (plan, *_), future, (result, micros, rows_read, rows_written) in zip(items, futures, done, strict=True):
             namespace.stats.note(plan.sql, micros, rows_read, rows_written)
             if future.done():
@@ -121,4 +138,4 @@ class Groups:
             if isinstance(result, StatementError):
                 future.set_exception(result)
             else:
-                future.set_result(result)
+                future.set_result(_indexed(result, index))

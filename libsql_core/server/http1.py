@@ -46,6 +46,7 @@ class Http1(Peer):
         self._limits = listener.limits
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # before connection_made
         self._parser = httptools.HttpRequestParser(self)
+        self._address = ""
         self._unparsed = b""
         # Of the request that is coming in.
         self._receiving = False
@@ -75,6 +76,8 @@ class Http1(Peer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._listener.peers.add(self)
+        peer = transport.get_extra_info("peername")
+        self._address = peer[0] if isinstance(peer, tuple) and peer else ""
         self.deadline = self._listener.now + self._limits.head_time
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,6 +165,10 @@ class Http1(Peer):
                     self._next.data_received(data)
             except (httptools.HttpParserError, _Refused):
                 if piece.startswith(b"PRI * HTTP/2") and not self._fed:
+                    if (peer := self._listener.http2()) is not None:
+                        self._hand_over(peer)
+                        peer.data_received(piece + data)
+                        return
                     self._refuse(505)
                 self._finish_refusal()
                 return
@@ -193,6 +200,7 @@ class Http1(Peer):
         headers, parser, limits = self._headers, self._parser, self._limits
         path, _, query = self._url.partition(b"?")
         request = Request(parser.get_method(), path, query, headers)
+        request.address = self._address
         request.version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive() and request.method != b"CONNECT"
         if request.version not in ("1.1", "1.0"):
@@ -327,7 +335,7 @@ class Http1(Peer):
             return
         keep = request.keep_alive and not self._closing
         if response.stream is not None:
-            keep = keep and request.version == "1.1"
+            keep = keep and (request.version == "1.1" or response.length is not None)
             await self._send_stream(request, response, keep)
         else:
             if b"accept-encoding" in request.headers and len(response.body) >= SHORTEST:
@@ -335,7 +343,9 @@ class Http1(Peer):
             self._send(request, response, keep)
         if not keep:
             self._close()
-        elif self._writable:
+            return
+        self._listener.vigil.request()
+        if self._writable:
             self.deadline = self._listener.now + self._limits.idle_time
 
     async def _encode(self, request: Request, response: Response) -> None:
@@ -369,8 +379,11 @@ class Http1(Peer):
     async def _send_stream(self, request: Request, response: Response, keep: bool) -> None:
         """Send pieces as they come and as the client takes them."""
         assert response.stream is not None
-        chunked = request.version == "1.1"
-        head = self._head(request, response, keep, b"transfer-encoding: chunked\r\n" if chunked else b"")
+        chunked = request.version == "1.1" and response.length is None
+        framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+        if response.length is not None:
+            framing = b"content-length: %d\r\n" % response.length
+        head = self._head(request, response, keep, framing)
         try:
             # It is begun in any case: what is not cannot clean up.
             async for piece in response.stream:
@@ -381,8 +394,10 @@ class Http1(Peer):
                     return
                 if piece and chunked:
                     piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-                self._transport.write(head + piece)
-                head = b""
+                if head or len(piece) <= JOINED:
+                    piece = head + piece
+                    head = b""
+                self._transport.write(piece)
                 if not self._writable:
                     self._drained = asyncio.get_running_loop().create_future()
                     await self._drained
@@ -398,9 +413,13 @@ class Http1(Peer):
     def _upgrade(self, response: Response) -> None:
         assert response.upgrade is not None
         self._transport.write(_LINES[101] + response.head + b"\r\n")
-        self._closing = True  # for what speaks HTTP
+        self._hand_over(response.upgrade())
+
+    def _hand_over(self, peer: Peer) -> None:
+        """From here on the connection speaks another protocol."""
+        self._closing = True
         self._listener.peers.discard(self)
-        self._next = peer = response.upgrade()
+        self._next = peer
         self._transport.set_protocol(peer)
         peer.connection_made(self._transport)
 

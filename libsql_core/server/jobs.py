@@ -229,7 +229,7 @@ class Jobs:
             namespace.release(connection)
 
     async def migrate(
-        self, schema: str, steps: Sequence[MigrationStep], encoding: Literal[0, 1, 2], limit: int
+        self, schema: str, steps: Sequence[MigrationStep], encoding: Literal[0, 1, 2, 3, 4], limit: int
     ) -> list[bytes | None]:
         """Run a migration; the results are those of the schema's own database. MigrationError if it does not work."""
         async with self._locks.setdefault(schema, asyncio.Lock()):

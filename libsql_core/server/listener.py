@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from libsql_core.server.flow import Budget
+from libsql_core.server.flow import Budget, Vigil
 
 if TYPE_CHECKING:
     from libsql_core.server.api import Handler, Peer
@@ -39,9 +39,12 @@ class Listener:
         self.limits = limits or Limits()
         self.peers: set[Peer] = set()
         self.bodies = Budget(self.limits.bodies)
+        self.vigil = Vigil()
         self.now = time.monotonic()
         self.date = b""
         self.stopping = False
+        # What goes on with connections that begin with the preface of HTTP/2.
+        self.http2: Callable[[], Peer | None] = lambda: None
         self._server: asyncio.Server | None = None
         self._ticks: asyncio.TimerHandle | None = None
 

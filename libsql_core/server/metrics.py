@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from libsql_core.server.replicator import Replicator
     from libsql_core.server.stats import Stats
 
 Sample = tuple[Mapping[str, str], float]
@@ -47,6 +48,10 @@ class Source(Protocol):
     def responses(self) -> Mapping[int, int]:
         """Answers on the user port, by status."""
 
+    @property
+    def replicas(self) -> Mapping[str, Replicator]:
+        """What keeps copies, by namespace."""
+
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
@@ -75,6 +80,26 @@ def _quantiles(seen: Mapping[int, int], total: int) -> Iterator[Sample]:
         below += seen[duration]
         while left and below >= left[0] * total:
             yield {"quantile": str(left.pop(0))}, duration / 1e6
+
+
+def _replicas(replicas: Mapping[str, Replicator]) -> Iterator[Family]:
+    """How far the copies of a replica are; a primary has none."""
+    if not replicas:
+        return
+    named = [({"namespace": name}, each) for name, each in replicas.items()]
+
+    def family(name: str, kind: str, words: str, value: Callable[[Replicator], float]) -> Family:
+        return f"libsql_replica_{name}", kind, words, [(label, value(each)) for label, each in named]
+
+    yield family("frame", "gauge", "last frame of the copy, -1 without one", lambda each: each.frame)
+    yield family("lag_frames", "gauge", "frames that the primary is known to have more", lambda each: each.lag)
+    yield family("connected", "gauge", "whether the primary is followed at the moment", lambda each: each.connected)
+    yield family("heard_timestamp", "gauge", "when the primary was last heard of", lambda each: each.heard_at)
+    yield family("frames", "counter", "frames that were written", lambda each: each.frames)
+    yield family("attempts", "counter", "attempts to follow the primary", lambda each: each.attempts)
+    yield family("failures", "counter", "those that failed", lambda each: each.failures)
+    errors = [({**label, "error": each.error}, each.failed_at) for label, each in named if each.error is not None]
+    yield "libsql_replica_error_timestamp", "gauge", "the last error, and when it happened", list(errors)
 
 
 def families(source: Source) -> Iterator[Family]:
@@ -110,6 +135,13 @@ def families(source: Source) -> Iterator[Family]:
         "bytes of the database file",
         [(label, stats.storage) for label, stats in named],
     )
+    indexes: list[Sample] = [(label, stats.index()) for label, stats in named]
+    yield "libsql_server_replication_index", "gauge", "the last frame in the log; -1: none", indexes
+    frames: list[Sample] = [(label, stats.frames) for label, stats in named]
+    yield "libsql_server_frames_sent", "counter", "frames of the log that replicas were sent", frames
+    followers: list[Sample] = [(label, stats.followers) for label, stats in named]
+    yield "libsql_server_followers", "gauge", "streams that follow the log", followers
+    yield from _replicas(source.replicas)
     connections: list[Sample] = [({}, source.connections)]
     yield "libsql_server_concurrent_connections", "gauge", "number of concurrent connections", connections
     yield "libsql_server_stream_handles", "gauge", "amount of in-memory stream handles", [({}, source.streams)]

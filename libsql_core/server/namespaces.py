@@ -162,17 +162,23 @@ class Namespaces:
         made = self._known.get(name)
         try:
             if made is None:
-                made = await asyncio.to_thread(Namespace, name, config, self._dbs / name, self.parts)
+                made = await asyncio.to_thread(self._make, name, config)
             else:
                 await asyncio.to_thread(made.reopen)
         except engine.StatementError as error:
             raise HttpError(500, f"Internal Error: `{error.detail}`") from None
+        except engine.Error as error:
+            raise HttpError(500, f"Internal Error: `{error}`") from None
         except OSError as error:
             raise HttpError(500, f"Internal Error: `{error.strerror}`") from None
         self._loaded[name] = self._known[name] = made
         self.find(name)
         await self.make_room(made)
         return made
+
+    def _make(self, name: str, config: NamespaceConfig) -> Namespace:
+        """Open a namespace that nobody knows. Blocks."""
+        return Namespace(name, config, self._dbs / name, self.parts)
 
     async def make_room(self, but: Namespace | None = None) -> None:
         """Put to sleep what was not used for the longest time, if too many are open and it is idle."""
@@ -183,12 +189,12 @@ class Namespaces:
             await self._unload(min(idle, key=lambda ns: ns.used))
 
     def _is_idle(self, namespace: Namespace) -> bool:
-        return not namespace.pool.busy and not namespace.changes.watched and not self._lock(namespace.name).locked()
+        return namespace.unused and not self._lock(namespace.name).locked()
 
     async def _unload(self, namespace: Namespace) -> None:
         lock = self._lock(namespace.name)
         async with lock:
-            if namespace.pool.busy or self._loaded.get(namespace.name) is not namespace:
+            if not namespace.unused or self._loaded.get(namespace.name) is not namespace:
                 return
             del self._loaded[namespace.name]
             await namespace.sleep()

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from libsql_core.hrana.errors import ProtocolError, SqlError
+from libsql_core.hrana.types import Stmt
 from libsql_core.server.api import Response
 from libsql_core.server.reads import short_read
 from libsql_core.server.session import FAILURES, Session
 
 if TYPE_CHECKING:
-    from libsql_core._engine import ServerConnection
     from libsql_core.hrana.encode import Codec
-    from libsql_core.hrana.types import PipelineBody, Stmt, StreamRequest
+    from libsql_core.hrana.types import PipelineBody, StreamRequest
     from libsql_core.server.api import RequestContext, Settings
     from libsql_core.server.streams import Stream, Streams
 
@@ -33,17 +33,8 @@ async def pipeline(
     if body.baton is not None:
         stream = streams.take(body.baton, context)
         session = stream.session
-    elif single:
-        connection = await context.namespace.acquire()
-        try:
-            answer = _short_read(connection, settings, context, requests[0].body, codec)
-        except BaseException:
-            context.namespace.release(connection)
-            raise
-        if answer is not None:
-            context.namespace.release(connection)
-            return Response(200, answer, codec.head)
-        session = streams.adopt(context, connection)
+    elif single and (answer := _short_read(settings, context, requests[0].body, codec)) is not None:
+        return Response(200, answer, codec.head)
     elif requests and context.namespace.writers.holder is not None and _begins_to_write(requests[0]):
         session = await streams.open_to_write(context)
     else:
@@ -96,11 +87,10 @@ def _begins_to_write(request: StreamRequest) -> bool:
     return first.condition is None and _WRITE.match(first.stmt.sql or "") is not None
 
 
-def _short_read(
-    connection: ServerConnection, settings: Settings, context: RequestContext, stmt: Stmt, codec: Codec
-) -> bytes | None:
+def _short_read(settings: Settings, context: RequestContext, stmt: Stmt, codec: Codec) -> bytes | None:
     """The reply to a request of nothing but a short read, as half of all are; None if it is not that."""
-    if stmt.sql is None or stmt.sql_id is not None:
+    connection = context.namespace.idle
+    if connection is None or stmt.sql is None or stmt.sql_id is not None or type(stmt) is not Stmt:
         return None
     head, tail = codec.around_single(settings.http_self_url)
     limit, encoding = settings.max_response_size, codec.number

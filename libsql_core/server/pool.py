@@ -98,6 +98,11 @@ class Pool:
     def busy(self) -> bool:
         return bool(self._out or self._coming)
 
+    @property
+    def idle(self) -> ServerConnection | None:
+        """The connection that is used next. Who only reads, and is done in the same turn of the loop, may have it."""
+        return self._idle[-1] if self._idle else None
+
     async def acquire(self) -> ServerConnection:
         slots = self._slots
         if slots.free:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from libsql_core._engine import Plan, StatementError
+from libsql_core._engine import StatementError
 from libsql_core.server.api import FULL
 from libsql_core.server.session import SHORT
 
@@ -29,16 +29,16 @@ def short_read(
 ) -> bytes | None:
     """head + StmtResult + tail; None if it is no such read, or fails: a session is to find out how."""
     namespace = context.namespace
-    if context.permission != FULL or namespace.config.block_reads or namespace.migrations is not None:
+    if context.permission != FULL or namespace.config.block_reads:
+        return None
+    if namespace.migrations is not None or not namespace.current:
         return None
     if args and named:
         return None
     try:
-        plan = connection.plan(sql)
-        if plan.kind != Plan.READ or not 0 <= plan.micros <= SHORT:
-            return None
-        answer = connection.execute(plan, args, named, encoding, limit, head, tail)
+        answer = connection.read(sql, args, named, encoding, limit, head, tail, SHORT)
     except StatementError:
         return None
-    namespace.stats.note(sql, connection.micros, connection.rows_read, connection.rows_written)
+    if answer is not None:
+        namespace.stats.note(sql, connection.micros, connection.rows_read, connection.rows_written)
     return answer

@@ -16,6 +16,7 @@ from libsql_core.hrana.errors import HttpError, ProtocolError, SqlError
 from libsql_core.server import v0, v1
 from libsql_core.server.api import JSON_HEAD, TEXT_HEAD, Request, Response
 from libsql_core.server.cursor import cursor
+from libsql_core.server.grpc_web import answer, unknown
 from libsql_core.server.listen import listen
 from libsql_core.server.pipeline import pipeline
 from libsql_core.server.ws import handshake
@@ -23,6 +24,7 @@ from libsql_core.server.ws import handshake
 if TYPE_CHECKING:
     from libsql_core.server.api import Host
     from libsql_core.server.listener import Listener
+    from libsql_core.server.rpc import Rpc
     from libsql_core.server.streams import Streams
 
 CORS = (
@@ -59,7 +61,7 @@ def _text(body: bytes) -> Endpoint:
 class Routes:
     """Answers the requests of the user port."""
 
-    def __init__(self, host: Host, streams: Streams) -> None:
+    def __init__(self, host: Host, streams: Streams, rpc: Rpc | None = None) -> None:
         self._host = host
         self._streams = streams
         self._settings = host.settings
@@ -67,6 +69,7 @@ class Routes:
         self.listener: Listener | None = None  # where upgraded connections go on
         self._paths: dict[bytes, dict[bytes, Endpoint]] = {}
         self._folders: dict[bytes, dict[bytes, Endpoint]] = {}
+        self._trees: dict[bytes, dict[bytes, Endpoint]] = {}
         for path, method, endpoint in (
             (b"/", b"POST", self._legacy),
             (b"/", b"GET", self._root),
@@ -88,16 +91,21 @@ class Routes:
         self._dev_methods: dict[bytes, Endpoint] = {b"POST": self._dev}
         for (method, path), endpoint in host.routes.items():
             self._add(path, method, endpoint)
+        if rpc is not None:
+            for name in rpc.methods:
+                self._add(name.encode(), b"POST", lambda request: answer(rpc, request))
 
     def _add(self, path: bytes, method: bytes, endpoint: Endpoint) -> None:
         table = self._folders if path.endswith(b"/") and path != b"/" else self._paths
+        if path.endswith(b"/*"):
+            table, path = self._trees, path[:-1]
         table.setdefault(path, {})[method] = endpoint
 
     async def handle(self, request: Request) -> Response:
         began = time.perf_counter()
         methods = self._paths.get(request.path) or self._folder(request.path)
         if methods is None:
-            return Response(404)
+            return unknown(request) or Response(404)
         endpoint = methods.get(request.method) or (methods.get(b"GET") if request.method == b"HEAD" else None)
         if endpoint is None:
             response = _without(request, methods)
@@ -125,6 +133,9 @@ class Routes:
     def _folder(self, path: bytes) -> dict[bytes, Endpoint] | None:
         for folder, methods in self._folders.items():
             if path.startswith(folder) and b"/" not in path[len(folder) :] and len(path) > len(folder):
+                return methods
+        for tree, methods in self._trees.items():
+            if path.startswith(tree):
                 return methods
         return self._dev_methods if _DEV.fullmatch(path) else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from libsql_core._engine import Plan, StatementError
@@ -17,7 +17,6 @@ from libsql_core.hrana.encode import Codec
 from libsql_core.hrana.errors import HttpError, SqlError
 from libsql_core.hrana.types import Batch, Condition, Stmt, Text, Value
 from libsql_core.server.api import ATTACH, DDL, FULL, READ, WRITE, MigrationError, MigrationStep
-from libsql_core.server.stats import TEXT
 
 if TYPE_CHECKING:
     from libsql_core._engine import ServerConnection, ServerCursor
@@ -49,13 +48,10 @@ _NEEDS = {
 }
 _NAMES = {READ: "Read", WRITE: "Write", ATTACH: "AttachRead"}
 _WRITES = {Plan.WRITE, Plan.DDL}
-_PLAIN = {Plan.READ, Plan.WRITE}
 # What a shared schema does not run as others do.
 _OF_SCHEMAS = {Plan.WRITE, Plan.DDL, Plan.TXN, Plan.SAVEPOINT}
-# What a batch has many of; such a text is looked up once.
-_REPEATED = {"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"}
 
-Encoding = Literal[0, 1, 2]
+Encoding = Literal[0, 1, 2, 3, 4]
 Bound = tuple[Plan, Sequence[Value], Sequence[tuple[str, Value]]]
 
 
@@ -167,39 +163,39 @@ class Session:
 
     async def batch(self, batch: Batch, codec: Codec, version: int) -> bytes:
         """The BatchResult of a batch, all of which is checked before its first statement runs."""
-        bound = self.resolve_batch(batch, version)
-        if self.namespace.migrations is not None and any(plan.kind in _OF_SCHEMAS for plan, _, _ in bound):
-            return await self._batch_of_schema(batch, bound, codec)
-        results: list[bytes | None] = [None] * len(bound)
-        errors: list[bytes | None] = [None] * len(bound)
+        plans = self._plan_batch(batch, version)
+        if self.namespace.migrations is not None and any(plan.kind in _OF_SCHEMAS for plan in plans):
+            return await self._batch_of_schema(batch, plans, codec)
+        self.connection.indexed = False  # the batch's result tells it for all
+        try:
+            return await self._steps(batch, plans, codec)
+        finally:
+            self.connection.indexed = True
+
+    async def _steps(self, batch: Batch, plans: list[Plan], codec: Codec) -> bytes:
+        results: list[bytes | None] = [None] * len(plans)
+        errors: list[bytes | None] = [None] * len(plans)
         left = self.limit
         stolen = self._timed_out
         encoding = codec.number
         number = 0
-        while number < len(bound):
-            condition = batch.steps[number].condition
-            if stolen or self._timed_out:
-                stolen = self._timed_out = True  # each step is told
-            elif condition is not None and not self.holds(condition, results):
-                number += 1
-                continue
-            else:
-                run = self._run_of(batch, bound, number)
-                if len(run) > 1:
-                    done, failure = self._execute_run(run, encoding, left)
-                    for result in done:
-                        results[number] = result
-                        left -= len(result)
-                        number += 1
-                    if failure is not None:
-                        if failure.code == "RESPONSE_TOO_LARGE":
-                            raise failure
-                        errors[number] = codec.error(failure.message, failure.code)
-                        number += 1
-                    await self.yield_turn()
-                    continue
+        while number < len(plans):
+            step, before = batch.steps[number], number
             try:
-                result = await self.execute(bound[number], encoding, left)
+                if stolen or self._timed_out:
+                    stolen = self._timed_out = True  # each step is told
+                elif step.condition is not None and not self.holds(step.condition, results):
+                    number += 1
+                    continue
+                elif self._plain:
+                    number, left, failure = self._execute_steps(plans, batch, number, results, encoding, left)
+                    if failure is not None:
+                        raise failure
+                    if number > before:
+                        await self.yield_turn()
+                        continue
+                bound = plans[number], step.stmt.args, step.stmt.named_args
+                result = await self.execute(bound, encoding, left)
             except FAILURES as error:
                 if error.code == "RESPONSE_TOO_LARGE":
                     raise
@@ -208,67 +204,51 @@ class Session:
                 results[number] = result
                 left -= len(result)
             number += 1
-            if time.perf_counter() - self._since > TURN:
-                await self.yield_turn()
-        return codec.batch(results, errors, None)
+            await self.yield_turn()
+        return codec.batch(results, errors, self.namespace.index)
 
-    def _run_of(self, batch: Batch, bound: list[Bound], first: int) -> list[Bound]:
-        """The steps from this one on that are known to be short, and wait for nothing but the success of the last."""
+    @property
+    def _plain(self) -> bool:
+        """Nothing has to be asked before a statement runs, but for the lock."""
         config = self.namespace.config
-        if self.context.permission != FULL or config.block_reads or config.block_writes or self._deleted:
-            return []
-        known = None  # the plan that was looked at, for most are the same
-        for number in range(first, len(bound)):
-            plan = bound[number][0]
-            if plan is not known:
-                if plan.kind not in _PLAIN or not 0 <= plan.micros <= SHORT or not (self._holds or plan.readonly):
-                    return bound[first:number]
-                known = plan
-            condition = batch.steps[number].condition
-            if number > first and condition is not None and condition != ("ok", number - 1):
-                return bound[first:number]
-        return bound[first:]
+        return self.context.permission == FULL and not (config.block_reads or config.block_writes or self._deleted)
 
-    def _execute_run(
-        self, run: list[Bound], encoding: Encoding, size: int
-    ) -> tuple[list[bytes], StatementError | None]:
-        """The results of the steps that were run, and the error of the one behind them."""
+    def _execute_steps(
+        self, plans: list[Plan], batch: Batch, first: int, results: list[bytes | None], encoding: Encoding, size: int
+    ) -> tuple[int, int, StatementError | None]:
+        """Run the steps from one on that are known to be short: where that ended, what is left of the size, why."""
         connection = self.connection
-        items: list[Any] = [*run]
         try:
-            done, failure = connection.execute_steps(items, encoding, size, int(TURN * 1_000_000))
-        finally:
+            number, left, noted, failure = connection.execute_steps(
+                plans, batch.steps, first, results, encoding, size, self._holds, SHORT, int(TURN * 1_000_000)
+            )
+        except BaseException:
             self._settle()
-        last, sql, noted = None, "", []
-        for (plan, _, _), (_, micros, rows_read, rows_written) in zip(run, done, strict=False):
-            if plan is not last:
-                last, sql = plan, plan.sql[:TEXT]
-            noted.append((sql, micros, rows_read, rows_written))
-        self.namespace.stats.note_all(noted)
-        if connection.autocommit:
-            if connection.watching:
-                self.namespace.changes.publish(connection.take_changes())
-            self.namespace.wrote(connection)
-        return [result for result, _, _, _ in done], failure
+            raise
+        if noted:
+            self._settle()
+            for each in noted:
+                self.namespace.stats.note(*each)
+            if connection.autocommit:
+                if connection.watching:
+                    self.namespace.changes.publish(connection.take_changes())
+                self.namespace.wrote(connection)
+        return number, left, failure
 
     def resolve_batch(self, batch: Batch, version: int) -> list[Bound]:
+        """The statements of a batch, ready to run, or what is wrong with one of them."""
+        plans = self._plan_batch(batch, version)
+        return [(plan, *step.stmt[2:]) for plan, step in zip(plans, batch.steps, strict=True)]
+
+    def _plan_batch(self, batch: Batch, version: int) -> list[Plan]:
         conditions.check(batch, version)
-        plans: dict[str | None, Plan] = {}  # of texts that may come again
-        bound: list[Bound] = []
-        for step in batch.steps:
-            sql, sql_id, args, named = stmt = step.stmt
-            plan = plans.get(sql) if sql_id is None and not (args and named) else None
-            if plan is None:
-                one = self.resolve(stmt, version)
-                if sql_id is None and one[0].verb in _REPEATED:
-                    plans[sql] = one[0]
-                bound.append(one)
-            else:
-                bound.append((plan, args, named))
-        return bound
+        plans = self.connection.plan_steps(batch.steps)
+        if plans is None:
+            plans = [self.resolve(step.stmt, version)[0] for step in batch.steps]
+        return plans
 
     def holds(self, condition: Condition, results: Sequence[object]) -> bool:
-        return conditions.met(condition, results, self.connection.autocommit)
+        return conditions.met(condition, results, self.autocommit())
 
     async def sequence(self, text: Text, version: int) -> None:
         sql = self.texts.find(text.sql, text.sql_id, version)
@@ -347,19 +327,19 @@ class Session:
         assert result is not None
         return result
 
-    async def _batch_of_schema(self, batch: Batch, bound: list[Bound], codec: Codec) -> bytes:
+    async def _batch_of_schema(self, batch: Batch, plans: list[Plan], codec: Codec) -> bytes:
         steps = [
-            MigrationStep(_neutral(plan), plan.kind, args, named, step.condition)
-            for (plan, args, named), step in zip(bound, batch.steps, strict=True)
+            MigrationStep(_neutral(plan), plan.kind, step.stmt.args, step.stmt.named_args, step.condition)
+            for plan, step in zip(plans, batch.steps, strict=True)
         ]
         try:
-            if all(plan.kind == Plan.TXN for plan, _, _ in bound):
+            if all(plan.kind == Plan.TXN for plan in plans):
                 results: list[bytes | None] = []
-                for plan, _, _ in bound:
+                for plan in plans:
                     self._allow(plan)
                     results.append(await self._transaction_of_schema(plan, codec.number))
             else:
-                for plan, _, _ in bound:
+                for plan in plans:
                     self._allow(plan)
                 results = await self._migrate(steps, codec.number)
         except MigrationError as error:
@@ -395,6 +375,12 @@ class Session:
         return result
 
     # How a statement gets to run.
+
+    def permit(self, plans: Iterable[Plan]) -> None:
+        """Raise what keeps one of them from running at this moment, or what happened since the last request."""
+        self._check()
+        for plan in plans:
+            self._allow(plan)
 
     def _check(self) -> None:
         if self._timed_out:

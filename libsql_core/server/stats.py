@@ -10,8 +10,7 @@ import os
 import time
 import uuid
 from bisect import insort
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +112,18 @@ class Stats:
         self._file = folder / "stats.json"
         self._data = folder / "data"
         self._clock = clock
-        self._pending: list[tuple[str, int, int, int]] = []
+        # How often each statement took just so much.
+        self._pending: dict[tuple[str, int, int, int], int] = {}
+        self._noted = 0
         self._saved = ""
         self.hour: Hour | None = None
         self.id = str(uuid.uuid4())
         self.rows_read = self.rows_written = self.query_count = self.micros = 0
         self.reads = self.writes = 0
+        # Frames that replicas were sent, writes that were sent to a primary, the last frame of the log.
+        self.frames = self.delegated = 0
+        self.followers = 0
+        self.index: Callable[[], int] = lambda: -1
         self.top = Top()
         self.slowest = Top()
         self._load()
@@ -136,16 +141,12 @@ class Stats:
         self._before = {field: getattr(self, field) for field in COUNTERS}
         return taken
 
-    def note(self, sql: str, micros: int, rows_read: int, rows_written: int) -> None:
+    def note(self, sql: str, micros: int, rows_read: int, rows_written: int, times: int = 1) -> None:
         pending = self._pending
-        pending.append((sql if len(sql) <= TEXT else sql[:TEXT], micros, rows_read, rows_written))
-        if len(pending) >= PENDING:
-            self.count()
-
-    def note_all(self, noted: Iterable[tuple[str, int, int, int]]) -> None:
-        """As note(), for several; their texts are no longer than TEXT."""
-        self._pending += noted
-        if len(self._pending) >= PENDING:
+        same = (sql if len(sql) <= TEXT else sql[:TEXT], micros, rows_read, rows_written)
+        pending[same] = pending.get(same, 0) + times
+        self._noted += times
+        if self._noted >= PENDING:
             self.count()
 
     def count(self) -> None:
@@ -153,15 +154,15 @@ class Stats:
         pending = self._pending
         if not pending:
             return
-        self._pending = []
+        count, self._noted = self._noted, 0
+        self._pending = {}
         now = self._clock()
         hour = self.hour
         if hour is None or hour.number != now // 3600:
             hour = self.hour = Hour(int(now // 3600), now)
         add, top, slowest = hour.add, self.top, self.slowest
         all_micros = all_read = all_written = writes = 0
-        # Under load the same come again and again.
-        for (sql, micros, rows_read, rows_written), times in Counter(pending).items():
+        for (sql, micros, rows_read, rows_written), times in pending.items():
             all_micros += micros * times
             all_read += rows_read * times
             all_written += rows_written * times
@@ -172,12 +173,12 @@ class Stats:
             if micros // 1000 >= slowest.least:
                 slowest.add((micros // 1000, rows_written, rows_read, sql))
             add(sql, micros, rows_read, rows_written, times)
-        self.query_count += len(pending)
+        self.query_count += count
         self.micros += all_micros
         self.rows_read += all_read
         self.rows_written += all_written
         self.writes += writes
-        self.reads += len(pending) - writes
+        self.reads += count - writes
 
     def forget(self, kind: str) -> bool:
         """Empty a list, `top` or `slowest`; False for other names."""
@@ -216,10 +217,10 @@ class Stats:
             "rows_read_count": self.rows_read,
             "rows_written_count": self.rows_written,
             "storage_bytes_used": self.storage,
-            "write_requests_delegated": 0,
-            "replication_index": 0,
+            "write_requests_delegated": self.delegated,
+            "replication_index": max(0, self.index()),
             **self._lists(),
-            "embedded_replica_frames_replicated": 0,
+            "embedded_replica_frames_replicated": self.frames,
             "query_count": self.query_count,
             "elapsed_ms": self.micros / 1000,
             "queries": hour.show() if hour is not None and current else None,
@@ -234,13 +235,13 @@ class Stats:
             "rows_written": self.rows_written,
             "rows_read": self.rows_read,
             "storage_bytes_used": self.storage,
-            "write_requests_delegated": 0,
-            "current_frame_no": 0,
+            "write_requests_delegated": self.delegated,
+            "current_frame_no": max(0, self.index()),
             "top_query_threshold": self.top.threshold,
             "top_queries": lists["top_queries"],
             "slowest_query_threshold": self.slowest.threshold,
             "slowest_queries": lists["slowest_queries"],
-            "embedded_replica_frames_replicated": 0,
+            "embedded_replica_frames_replicated": self.frames,
             "query_count": self.query_count,
             "query_latency": self.micros,
         }
@@ -257,12 +258,14 @@ class Stats:
         try:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             numbers = [int(kept[name]) for name in ("rows_read", "rows_written", "query_count", "query_latency")]
+            frames = int(kept.get("embedded_replica_frames_replicated", 0))
             tops = [_query(q, q["rows_read"] + q["rows_written"]) for q in kept["top_queries"]]
             slow = [_query(q, q["elapsed_ms"]) for q in kept["slowest_queries"]]
             self.id = str(uuid.UUID(kept["id"]))
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return
         self.rows_read, self.rows_written, self.query_count, self.micros = numbers
+        self.frames = frames
         for top, queries in ((self.top, tops), (self.slowest, slow)):
             for query in queries:
                 top.add(query)

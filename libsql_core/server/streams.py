@@ -18,7 +18,6 @@ from libsql_core.server.session import Session
 from libsql_core.server.texts import SqlTexts
 
 if TYPE_CHECKING:
-    from libsql_core._engine import ServerConnection
     from libsql_core.server.api import Namespace, RequestContext, Settings
     from libsql_core.server.flow import Workers
 
@@ -67,7 +66,12 @@ class Streams:
 
     async def open(self, context: RequestContext, texts: SqlTexts | None = None) -> Session:
         """A session on a connection of its own; 429 when there is none."""
-        return self.adopt(context, await context.namespace.acquire(), texts)
+        connection = await context.namespace.acquire()
+        kept = SqlTexts(MOST_TEXTS, LONGEST_TEXT) if texts is None else texts
+        session = context.namespace.sessions(context, connection, self._workers, self._settings, kept)
+        session.enter()
+        self._sessions.add(session)
+        return session
 
     async def open_to_write(self, context: RequestContext) -> Session:
         """A session that has the write lock."""
@@ -80,14 +84,6 @@ class Streams:
             writers.release(ticket)
             raise
         session.take_over(ticket)
-        return session
-
-    def adopt(self, context: RequestContext, connection: ServerConnection, texts: SqlTexts | None = None) -> Session:
-        """A session on a connection that was acquired for it."""
-        kept = SqlTexts(MOST_TEXTS, LONGEST_TEXT) if texts is None else texts
-        session = Session(context, connection, self._workers, self._settings, kept)
-        session.enter()
-        self._sessions.add(session)
         return session
 
     def close(self, session: Session) -> None:

@@ -103,6 +103,12 @@ def _claims(payload: bytes) -> dict[str, Any]:
     claims = json.loads(payload, object_pairs_hook=unique)
     if not isinstance(claims, dict):
         raise ValueError("claims are an object")
+    check_claims(claims)
+    return claims
+
+
+def check_claims(claims: dict[str, Any]) -> None:
+    """ValueError when a claim that counts is not of its form."""
     exp, name, level, scopes = (claims.get(key) for key in ("exp", "id", "a", "p"))
     if not (
         (exp is None or type(exp) is int)
@@ -111,7 +117,6 @@ def _claims(payload: bytes) -> dict[str, Any]:
         and (scopes is None or (isinstance(scopes, dict) and all(map(_is_scope, map(scopes.get, SCOPES)))))
     ):
         raise ValueError("a claim is not of its form")
-    return claims
 
 
 def _is_scope(scope: object) -> bool:

@@ -42,8 +42,6 @@ _PROTOCOLS: dict[str, tuple[int, Codec]] = {
 }
 LONGEST_FRAME = 16 * 1024 * 1024
 LONGEST_MESSAGE = 64 * 1024 * 1024
-# The first bytes of frames that are whole messages.
-_WHOLE = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}
 # Bytes that a reason may have.
 REASON = 123
 # Seconds for a client to answer our close.
@@ -114,7 +112,8 @@ class Socket(Peer):
         self._held = 0  # bytes received that are no message yet
         self._head = b""  # of a frame, less than says how long it is
         self._due = 0  # bytes of the frame that the library reads
-        self._first = 0x82 if codec is PROTOBUF else 0x81  # byte of the frames that are sent
+        # The first byte of the frames that are sent, and of messages in one piece.
+        self._first = 0x82 if codec is PROTOBUF else 0x81
         self._reading = True
         self._closing = False
         self._unsent = 0
@@ -194,10 +193,10 @@ class Socket(Peer):
                 self._head = data[at:]
                 return
             stop = begin + size
-            first = data[at]
-            if first in _WHOLE and stop <= end and data[at + 1] & 0x80 and self._frames.current_size is None:
+            usual = data[at] == self._first and stop <= end and data[at + 1] & 0x80
+            if usual and self._frames.current_size is None:
                 self._host.touch()
-                self._message(_WHOLE[first], apply_mask(data[begin:stop], data[begin - 4 : begin]))
+                self._take(apply_mask(data[begin:stop], data[begin - 4 : begin]))
                 at = stop
             else:
                 self._due = stop - at
@@ -247,7 +246,11 @@ class Socket(Peer):
             kind = "binary" if opcode is Opcode.BINARY else "text"
             self.close(1003, f"Received a {kind} WebSocket message, which is not supported in this encoding")
         else:
-            self._conversation.message(data)
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._conversation.message(data)
+        self._listener.vigil.request()
 
     # Messages to frames.
 

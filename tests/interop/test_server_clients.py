@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).with_name("_server")))
+sys.path += [str(Path(__file__).with_name(name)) for name in ("_server", "_replication")]
 
 import tokens
+from replicas import npm_packages
 from sqld_process import NAMES, OURS, REAL, Server, tool
 
 CLIENTS = Path(__file__).with_name("_clients")
@@ -42,18 +42,7 @@ def run(*command: str, folder: Path, timeout: float = 60, **environment: str) ->
 @pytest.fixture(scope="session")
 def node(server_cache: Path) -> Path:
     """A folder with the npm packages and our programs for them."""
-    folder = server_cache / "npm"
-    folder.mkdir(exist_ok=True)
-    wanted = (CLIENTS / "package.json").read_text()
-    installed = folder / "node_modules" / "installed.json"
-    for program in CLIENTS.glob("*.mjs"):
-        shutil.copy(program, folder)
-    if not installed.exists() or installed.read_text() != wanted:
-        npm = tool("npm", "install Node.js 20 or later")
-        (folder / "package.json").write_text(wanted)
-        run(npm, "install", "--no-audit", "--no-fund", "--no-package-lock", folder=folder, timeout=300)
-        installed.write_text(wanted)
-    return folder
+    return npm_packages(server_cache)
 
 
 @pytest.fixture(scope="session")

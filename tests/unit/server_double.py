@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from libsql_core.server.listen import Changes
 from libsql_core.server.listener import Listener
 from libsql_core.server.lock import WriterQueue
 from libsql_core.server.routes import Routes
+from libsql_core.server.session import Session
 from libsql_core.server.streams import Streams
 
 Json = Any
@@ -46,15 +47,13 @@ class Stats:
     def __init__(self) -> None:
         self.noted: list[str] = []
 
-    def note(self, sql: str, micros: int, rows_read: int, rows_written: int) -> None:
-        self.noted.append(sql)
-
-    def note_all(self, noted: Iterable[tuple[str, int, int, int]]) -> None:
-        self.noted += [sql for sql, _, _, _ in noted]
+    def note(self, sql: str, micros: int, rows_read: int, rows_written: int, times: int = 1) -> None:
+        self.noted += [sql] * times
 
 
 class Namespace:
     name = "main"
+    index: int | None = None
 
     def __init__(self, path: Path) -> None:
         self.config = Config()
@@ -63,7 +62,8 @@ class Namespace:
         self.stats = Stats()
         self.changes = Changes()
         self.migrations = None
-        self.migrations = None
+        self.sessions = Session
+        self.current = True
         self.closed = False
         self.most = 8
         self.out = 0
@@ -72,6 +72,10 @@ class Namespace:
 
     def wrote(self, connection: ServerConnection) -> None:
         pass
+
+    @property
+    def idle(self) -> ServerConnection | None:
+        return self._idle[-1] if self._idle else None
 
     async def acquire(self) -> ServerConnection:
         if self.out == self.most:

@@ -87,9 +87,17 @@ def test_texts_that_are_no_addresses(text: str) -> None:
             "invalid value 'foo' for '--http-listen-addr': invalid socket address syntax",
         ),
         ({}, {"SQLD_SHUTDOWN_TIMEOUT": "-1"}, "invalid value '-1' for 'SQLD_SHUTDOWN_TIMEOUT': invalid digit found in"),
-        ({"primary_grpc_url": "http://x"}, {}, "--primary-grpc-url is refused: this version does not replicate"),
-        ({}, {"SQLD_MAX_LOG_SIZE": "5"}, "SQLD_MAX_LOG_SIZE is refused: this version does not replicate"),
-        ({"grpc_tls": "true"}, {}, "--grpc-tls is refused: this version does not replicate"),
+        (
+            {"primary_grpc_url": "http://x", "grpc_listen_addr": "0.0.0.0:1"},
+            {},
+            "--grpc-listen-addr makes a primary, --primary-grpc-url a replica: not both",
+        ),
+        ({}, {"SQLD_NODE": "leader"}, "invalid value 'leader' for 'SQLD_NODE': it is primary, replica or standalone"),
+        ({}, {"SQLD_NODE": "replica"}, "SQLD_NODE=replica needs SQLD_PRIMARY_URL"),
+        ({}, {"SQLD_MAX_LOG_SIZE": "0"}, "--max-log-size must be at least 1"),
+        ({}, {"SQLD_MAX_LOG_DURATION": "-1"}, "invalid value '-1' for 'SQLD_MAX_LOG_DURATION': must be more than 0"),
+        ({"grpc_tls": "true"}, {}, "--grpc-tls needs --grpc-cert-file"),
+        ({"primary_grpc_tls": "true", "primary_grpc_cert_file": "a"}, {}, "--primary-grpc-tls needs"),
         ({}, {"SQLD_BACKUP_META_STORE": "true"}, "SQLD_BACKUP_META_STORE is refused: this version does not back up"),
         ({"admin_auth_key": "k"}, {}, "--admin-auth-key needs --admin-listen-addr"),
         ({"initial_idle_shutdown_timeout_s": "5"}, {}, "needs --idle-shutdown-timeout-s"),
@@ -107,6 +115,14 @@ def test_what_cannot_be_used(flags: dict[str, str], environ: dict[str, str], mes
     assert message in str(caught.value)
 
 
+def test_nodes() -> None:
+    url = "http://primary:5001"
+    assert load({}, {"SQLD_NODE": "standalone"}) == load({}, {"SQLD_NODE": ""}) == Config()
+    assert load({}, {"SQLD_NODE": "primary"}).grpc_listen_addr == ("0.0.0.0", 5001)
+    assert load({}, {"SQLD_NODE": "replica", "SQLD_PRIMARY_URL": url}).primary_grpc_url == url
+    assert load({"grpc_listen_addr": "127.0.0.1:1"}, {"SQLD_NODE": "primary"}).grpc_listen_addr == ("127.0.0.1", 1)
+
+
 def test_a_refused_switch_may_be_off() -> None:
     assert load({}, {"SQLD_BACKUP_META_STORE": "false"}) == Config()
 
@@ -115,7 +131,7 @@ def test_a_refused_switch_may_be_off() -> None:
     ("text", "message"),
     [
         ("nope = 1", "there is no setting `nope`"),
-        ("max-log-size = 5", "max-log-size is refused: this version does not replicate"),
+        ('meta-store-region = "x"', "meta-store-region is refused: this version does not back up"),
         ("no-welcome = 1", "`no-welcome` must be true or false"),
         ("db-path = true", "`db-path` must be text or a number"),
         ("db-path = [1]", "`db-path` must be text or a number"),

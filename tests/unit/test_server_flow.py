@@ -6,9 +6,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
+from libsql_core.server import flow
 from libsql_core.server.flow import Budget, Done, Workers, _Rest, start
 
 
@@ -162,3 +164,38 @@ def test_a_budget() -> None:
     assert budget.take(4)
     budget.give(10)
     assert budget.left == 10
+
+
+def test_a_vigil(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    looks: list[Callable[[], None]] = []
+    monkeypatch.setattr(flow, "perf_counter", lambda: now)
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(call_soon=looks.append))
+    vigil = flow.Vigil()
+
+    def lasts(passed: float) -> bool:
+        """Let time pass, and the loop look whether it goes on."""
+        nonlocal now
+        now += passed * flow.AWAKE
+        looks.pop()()
+        return bool(looks)
+
+    vigil.request()
+    assert lasts(0.9)
+    vigil.request()  # what comes in time makes it longer
+    assert lasts(0.9)
+    assert lasts(0.05)
+    assert not lasts(0.1)
+    for pause in (1, 2, 4, 8, 16, 32, 64, 64):
+        for _ in range(pause):
+            vigil.request()
+            assert not looks
+        vigil.request()
+        assert not lasts(1.1)
+    for _ in range(66):
+        vigil.request()
+    assert not lasts(1.1)
+    vigil.request()
+    assert not looks  # it was worth it once: the next pause is short again
+    vigil.request()
+    assert lasts(0.5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from libsql_core.server.metrics import render
 from libsql_core.server.stats import Stats
@@ -18,6 +20,7 @@ class Source:
     vacuums = 0
     responses: Mapping[int, int] = {200: 7, 404: 1}
     closed: Mapping[str, int] = {"reads": 10, "micros": 5000}
+    replicas: Mapping[str, Any] = {}
 
     def __init__(self, folder: Path) -> None:
         self.stats = {'a"\\\n': Stats(folder), "db2": Stats(folder)}
@@ -39,7 +42,11 @@ def test_samples(tmp_path: Path) -> None:
     first, second = source.stats.values()
     first.note("select 1", 1500, 20, 0)
     second.note("insert", 2500, 0, 3)
+    second.index, second.frames, second.followers = (lambda: 41), 7, 2
     found = read(render(source, {}))
+    assert found['libsql_server_replication_index{namespace="db2"}'] == "41"
+    assert found['libsql_server_frames_sent{namespace="db2"}'] == "7"
+    assert found['libsql_server_followers{namespace="db2"}'] == "2"
     assert found["libsql_server_reads_count"] == "11"
     assert found["libsql_server_writes_count"] == "1"
     assert found["libsql_server_query_latency"] == "9"
@@ -66,3 +73,16 @@ def test_each_family_has_its_type_once(tmp_path: Path) -> None:
     assert len(types) == len(set(types)) == text.count("# TYPE")
     names = {re.sub(r"_(sum|count)$", "", name.partition("{")[0]) for name in read(text)}
     assert {re.sub(r"_(sum|count)$", "", name) for name in types} == names
+
+
+def test_replicas(tmp_path: Path) -> None:
+    source = Source(tmp_path)
+    assert "libsql_replica" not in render(source, {})
+    state = {"frame": 7, "lag": 2, "connected": True, "heard_at": 1.5, "frames": 9, "attempts": 4, "failures": 3}
+    broken = SimpleNamespace(**state, error='"no"', failed_at=8.0)
+    source.replicas = {"a": SimpleNamespace(**state, error=None, failed_at=0.0), "b": broken}
+    found = read(render(source, {}))
+    assert found['libsql_replica_lag_frames{namespace="a"}'] == "2"
+    assert found['libsql_replica_connected{namespace="b"}'] == "1"
+    errors = [line for line in found if line.startswith("libsql_replica_error_timestamp")]
+    assert errors == ['libsql_replica_error_timestamp{namespace="b",error="\\"no\\""}']

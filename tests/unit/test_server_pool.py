@@ -94,6 +94,28 @@ def test_connections_are_used_again() -> None:
     run(main())
 
 
+def test_the_idle_one_is_that_which_is_used_next() -> None:
+    async def main() -> None:
+        made = Made()
+        assert made.pool.idle is None
+        taken = [await made.pool.acquire() for _ in range(2)]
+        assert made.pool.idle is None
+        for connection in taken:
+            made.pool.release(connection)
+            assert made.pool.idle is connection
+        assert made.slots.free == 4
+        assert await made.pool.acquire() is taken[1]
+        assert made.pool.idle is taken[0]
+        made.pool.trim()
+        made.pool.trim()
+        assert made.pool.idle is taken[0]
+        made.pool.release(taken[1])
+        await made.pool.close()
+        assert made.pool.idle is None
+
+    run(main())
+
+
 def test_few_idle_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr(module, "KEPT", 2)

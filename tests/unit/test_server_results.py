@@ -349,3 +349,20 @@ def test_generate_series_in_joins(server: Any) -> None:
     assert server.rows(f"select value from generate_series({limits}) limit 2") == [[-(2**63)], [-(2**63) + 1]]
     assert server.fails("select * from generate_series") == (
         'SQLite error: first argument to "generate_series()" missing or unusable', "SQLITE_UNKNOWN")  # fmt: skip
+
+
+def test_a_schema_that_another_connection_has_changed(tmp_path: Path) -> None:
+    """Not for each of its errors does SQLite look whether the schema it knows is still the one."""
+    file = tmp_path / "data"
+    libsql_core.connect(file).execute("pragma journal_mode=wal").connection.close()
+    first, second = (ServerConnection(file, name="test") for _ in range(2))
+    for sql in ("create table t(a)", "insert into t values (1)"):
+        first.run(first.plan(sql))
+    second.run(second.plan("alter table t add column b"))
+    first.run(first.plan("insert into t values (1, 2)"))
+    second.run(second.plan("alter table t add column c"))
+    assert b"error" not in first.describe("insert into t values (1, 2, 3)", ServerConnection.JSON)
+    for con in (first, second):
+        with pytest.raises(StatementError, match="table t has 3 columns but 4 values were supplied"):
+            con.run(con.plan("insert into t values (1, 2, 3, 4)"))
+        con.close()

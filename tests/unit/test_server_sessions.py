@@ -344,6 +344,7 @@ def test_a_running_statement_is_stopped(server: Any, end: str) -> None:
     assert not thread.is_alive()
     assert [(error.message, error.code) for error in failed] == [("SQLite error: interrupted", "SQLITE_INTERRUPT")]
     assert not server.con.in_statement
+    assert end == "close" or server.con.plan(LONG).micros == -1, "who knows how long it would have run?"
     if end == "close":
         with pytest.raises(StatementError, match="closed"):
             server.con.plan("select 2")
@@ -520,27 +521,92 @@ def test_a_group_that_cannot_begin(server: Any, open_server: Any) -> None:
     assert group(server, ("insert into t values (2, 'y')",), ("insert into t values (3, 'y')",)) == [[], []]
 
 
-def steps(server: Any, *items: Any, limit: int = 1 << 20, most: int = 1 << 40) -> tuple[list[Any], str]:
-    made = [(server.con.plan(sql), args, None) for sql, *args in items]
-    results, error = server.con.execute_steps(made, ServerConnection.PLAIN, limit, most)
-    assert all(micros > 0 and written <= 1 for _, micros, _, written in results)
-    return [json.loads(result)["rows"] for result, *_ in results], str(error)
+def test_short_reads(server: Any) -> None:
+    def read(sql: str, *args: Any, longest: int = 1 << 40, limit: int = 1000) -> Any:
+        made = server.con.read(sql, args, None, ServerConnection.PLAIN, limit, b"[", b"]", longest)
+        return None if made is None else json.loads(made)[0]["rows"]
+
+    assert read("select ?", "x") == [["x"]]
+    count = "select count(*) from t"
+    assert read(count) is None  # how long it takes is not known
+    server.rows(count)
+    assert read(count) == [[0]]
+    assert read("select 1", longest=-1) is None
+    assert read("insert into t values (1, 'x')") is read("begin") is read("create table u(a)") is None
+    assert server.con.autocommit
+    with pytest.raises(StatementError, match="syntax error"):
+        read("selec")
+    with pytest.raises(StatementError, match="too large"):
+        read("select 'a long text'", limit=4)
+
+
+def steps(
+    server: Any, *items: Any, limit: int = 1 << 20, most: int = 1 << 40, at: int = 0, writes: bool = True
+) -> tuple[list[Any], str]:
+    """The rows of the steps that were come to, "skipped" for those without; and the error."""
+    con = server.con
+    made = [item if isinstance(item[0], tuple) else (None, item) for item in items]
+    batch = [(condition, (sql, None, args, ())) for condition, (sql, *args) in made]
+    plans = con.plan_steps(batch)
+    results: list[bytes | None] = [None] * len(batch)
+    plain = ServerConnection.PLAIN
+    stop, left, noted, error = con.execute_steps(plans, batch, at, results, plain, limit, writes, 1 << 40, most)
+    assert left == limit - sum(map(len, filter(None, results)))
+    assert all(micros > 0 and times > 0 for _, micros, _, _, times in noted)
+    assert sum(each[-1] for each in noted) == sum(each is not None for each in results) + (error is not None)
+    return ["skipped" if each is None else json.loads(each)["rows"] for each in results[at:stop]], str(error)
 
 
 def test_several_statements_in_one_call(server: Any) -> None:
-    insert = "insert into t values (?, ?) returning a"
-    three = ((insert, 1, "x"), (insert, 2, "y"), ("select count(*) from t",))
-    assert steps(server, *three) == ([[[1]], [[2]], [[2]]], "None")
+    insert, count = "insert into t values (?, ?)", "select count(*) from t"
+    assert steps(server, (insert, 1, "x"), (insert, 2, "y"), (count,)) == ([[], []], "None")
+    assert server.rows(count) == [[2]]  # which is known now
+    assert steps(server, (insert, 3, "x"), (count,)) == ([[], [[3]]], "None")
     failed = "SQLite error: UNIQUE constraint failed: t.a"
-    assert steps(server, (insert, 3, "x"), (insert, 2, "y"), (insert, 4, "z")) == ([[[3]]], failed)
+    assert steps(server, (insert, 4, "x"), (insert, 2, "y"), (insert, 5, "z")) == ([[]], failed)
     assert server.con.rows_written == 0
-    assert steps(server, ("select 1",), ("begin",), ("select 2",)) == ([[[1]], []], "None")
-    assert steps(server, ("select 2",), ("rollback",), ("select 3",)) == ([[[2]], []], "None")
+    assert steps(server, (insert, 5, "x"), writes=False) == ([], "None")
+    assert steps(server, (count,), (insert, 5, "x"), writes=False) == ([[[4]]], "None")
+    for other in ("begin", "savepoint s", "create table u(a)"):
+        assert steps(server, ("select 1",), (other,), ("select 2",)) == ([[[1]]], "None")
+    assert steps(server, ("begin",), ("select 2",), at=1) == ([[[2]]], "None")
     assert steps(server, ("select 1",), ("select 2",), most=0) == ([[[1]]], "None")
     text = "select '%s'" % ("x" * 900)
     assert steps(server, (text,), (text,), limit=8000)[1] == "None"
     assert steps(server, *[(text,)] * 9, limit=8000)[1] == "Response is too large"
     assert steps(server) == ([], "None")
+
+
+def test_conditions_among_several_statements(server: Any) -> None:
+    def ok(step: int) -> Any:
+        return "ok", step
+
+    one, two = ("select 1",), ("select 2",)
+    # The first one's condition is for the caller to check; what has another than success ends the run.
+    assert steps(server, (("error", 0), one), (ok(0), two), (ok(1), one)) == ([[[1]], [[2]], [[1]]], "None")
+    assert steps(server, one, (("not", ok(0)), two), one) == ([[[1]]], "None")
+    skipped = (one, two, (ok(0), one), (ok(2), two), (ok(1), one), two)
+    assert steps(server, *skipped, at=1) == ([[[2]], "skipped", "skipped", [[1]], [[2]]], "None")
+
+
+def test_a_transaction_that_ends_among_several_statements(server: Any) -> None:
+    server.script("insert into t values (1, 'x'); begin")
+    again = ("insert or rollback into t values (1, 'y')",)
+    assert steps(server, ("insert into t values (2, 'y')",), again)[1] == "SQLite error: UNIQUE constraint failed: t.a"
+    assert server.con.autocommit
+    assert server.rows("select a from t") == [[1]]
+
+
+def test_what_is_more_than_texts_and_arguments(server: Any) -> None:
+    def plan(sql: str | None, sql_id: int | None = None, args: Any = (), named: Any = ()) -> Any:
+        return server.con.plan_steps([(None, ("select 1", None, (), ())), (None, (sql, sql_id, args, named))])
+
+    first, second = plan("select 1")
+    assert first is second
+    assert [each.sql for each in plan("select 2", None, [1])] == ["select 1", "select 2"]
+    assert plan(None) is plan(None, 5) is plan("x", 5) is plan("x", None, [1], [("a", 1)]) is None
+    with pytest.raises(StatementError, match="syntax error"):
+        plan("selec")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="2026-11-21: only Linux lists open files there")
